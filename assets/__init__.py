@@ -1,0 +1,1 @@
+"""Second floor: Dagster. Assets, partitions, checks, resources and jobs over the rooms below."""

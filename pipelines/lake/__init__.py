@@ -1,0 +1,1 @@
+"""Where answers become data: decoding, validation, landing parts, Delta tables, coverage, the warehouse."""

@@ -1,0 +1,1 @@
+"""The vendor's protocol: session, flow control, endpoints, errors."""
