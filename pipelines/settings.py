@@ -1,0 +1,255 @@
+"""Every setting of the product, read once from the environment and the nearest `.env`, and typed.
+
+Precedence: the environment, then the `.env` found in the current folder or the nearest folder above it.
+Passwords are kept as `SecretStr`, so that they can't be printed by accident.
+"""
+
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+FlowControl = Literal["dynamic", "static", "oauth"]
+Auth = Literal["account", "oauth"]
+Grain = Literal["auto", "day", "month"]
+
+ACCOUNT_KEYS: Final = (
+    "smartpvms_base_url",
+    "smartpvms_auth",
+    "smartpvms_username",
+    "smartpvms_password",
+    "smartpvms_flow_control",
+    "smartpvms_language",
+)
+"""Keys that an account of `PVMS_ACCOUNTS_FILE` may set, in lower case."""
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message says which one and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login of the interface: where, who, and which flow control applies (reference 3.2, 4)."""
+
+    name: str
+    base_url: str
+    username: str
+    password: SecretStr
+    auth: Auth = "account"
+    flow_control: FlowControl = "dynamic"
+    language: str = "en_US"
+
+
+class _Environment(BaseSettings):
+    """The settings as they are written, before paths and accounts are resolved."""
+
+    model_config = SettingsConfigDict(env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+
+    smartpvms_base_url: str | None = None
+    smartpvms_auth: Auth = "account"
+    smartpvms_username: str | None = None
+    smartpvms_password: SecretStr | None = None
+    smartpvms_oauth_url: str | None = None
+    smartpvms_client_id: str | None = None
+    smartpvms_client_secret: SecretStr | None = None
+    smartpvms_refresh_token: SecretStr | None = None
+    smartpvms_redirect_uri: str | None = None
+    smartpvms_flow_control: FlowControl | None = None
+    smartpvms_language: str = "en_US"
+    pvms_home: Path | None = None
+    pvms_history_start: date | None = None
+    pvms_plants_file: Path | None = None
+    pvms_devices_file: Path | None = None
+    pvms_accounts_file: Path | None = None
+    pvms_default_time_zone: str | None = None
+    pvms_partition_grain: Grain = "auto"
+    pvms_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    pvms_duckdb_threads: int = Field(default=2, ge=1)
+    pvms_duckdb_memory: str = "2GB"
+
+    @field_validator("pvms_default_time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"'{value}' is not an IANA time zone such as Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _oauth_has_its_policy(self) -> "_Environment":
+        if self.smartpvms_flow_control is None:
+            self.smartpvms_flow_control = "oauth" if self.smartpvms_auth == "oauth" else "dynamic"
+        return self
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, resolved: absolute paths, one account (or none: commands that need one say so)."""
+
+    home: Path
+    env_file: Path | None
+    history_start: date | None = None
+    plants_file: Path | None = None
+    devices_file: Path | None = None
+    default_time_zone: str | None = None
+    partition_grain: Grain = "auto"
+    log_level: str = "INFO"
+    duckdb_threads: int = 2
+    duckdb_memory: str = "2GB"
+    accounts: tuple[Account, ...] = field(default=())
+
+    @property
+    def account(self) -> Account:
+        """The account to ask with.
+
+        Raises:
+            SettingsError: there is none, or several (which this version can't spread calls over).
+        """
+        if not self.accounts:
+            where = f"in {self.env_file}" if self.env_file else "in the environment"
+            raise SettingsError(
+                f"No account is set {where}. Run `pvms init`, then fill in SMARTPVMS_BASE_URL, "
+                "SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD. `pvms demo` needs none."
+            )
+        if len(self.accounts) > 1:
+            raise SettingsError(
+                f"PVMS_ACCOUNTS_FILE names {len(self.accounts)} accounts; this version asks with one. Keep one table."
+            )
+        only = self.accounts[0]
+        if only.auth == "oauth":
+            raise SettingsError(
+                "SMARTPVMS_AUTH=oauth is not supported by this version. Use an API account: "
+                "SMARTPVMS_AUTH=account with SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD."
+            )
+        return only
+
+
+def find_env_file(start: Path) -> Path | None:
+    """The nearest `.env` in `start` or a folder above it."""
+    for folder in (start, *start.parents):
+        candidate = folder / ".env"
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def load_settings(start: Path | None = None) -> Settings:
+    """Read the settings as seen from the folder `start` (default: the current one).
+
+    Raises:
+        SettingsError: a value can't be used; the message names the setting.
+    """
+    folder = (start or Path.cwd()).resolve()
+    env_file = find_env_file(folder)
+    try:
+        raw = _Environment(_env_file=env_file)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+    base = env_file.parent if env_file else folder
+
+    def resolve(path: Path | None, name: str) -> Path | None:
+        if path is None:
+            return None
+        anchor = folder if name in os.environ else base
+        return (anchor / path.expanduser()).resolve()
+
+    accounts_file = resolve(raw.pvms_accounts_file, "PVMS_ACCOUNTS_FILE")
+    values = dict(dotenv_values(env_file)) if env_file else {}
+    return Settings(
+        home=resolve(raw.pvms_home, "PVMS_HOME") or (base / "data"),
+        env_file=env_file,
+        history_start=raw.pvms_history_start,
+        plants_file=resolve(raw.pvms_plants_file, "PVMS_PLANTS_FILE"),
+        devices_file=resolve(raw.pvms_devices_file, "PVMS_DEVICES_FILE"),
+        default_time_zone=raw.pvms_default_time_zone,
+        partition_grain=raw.pvms_partition_grain,
+        log_level=raw.pvms_log_level,
+        duckdb_threads=raw.pvms_duckdb_threads,
+        duckdb_memory=raw.pvms_duckdb_memory,
+        accounts=_accounts_of_file(accounts_file, values) if accounts_file else _account_of(raw),
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    problems = [f"{str(e['loc'][0]).upper() if e['loc'] else 'settings'}: {e['msg']}" for e in error.errors()]
+    return "These settings can't be used. " + "; ".join(problems)
+
+
+def _account_of(raw: _Environment) -> tuple[Account, ...]:
+    given = (raw.smartpvms_base_url, raw.smartpvms_username, raw.smartpvms_password)
+    if not any(given) and raw.smartpvms_auth == "account":
+        return ()
+    missing = [
+        name
+        for name, value in zip(("SMARTPVMS_BASE_URL", "SMARTPVMS_USERNAME", "SMARTPVMS_PASSWORD"), given, strict=True)
+        if not value
+    ]
+    if missing and raw.smartpvms_auth == "account":
+        raise SettingsError(f"{', '.join(missing)} must be set too; `pvms init` writes a commented .env.")
+    return (
+        Account(
+            name=raw.smartpvms_username or "oauth",
+            base_url=raw.smartpvms_base_url or "",
+            username=raw.smartpvms_username or "",
+            password=raw.smartpvms_password or SecretStr(""),
+            auth=raw.smartpvms_auth,
+            flow_control=raw.smartpvms_flow_control or "dynamic",
+            language=raw.smartpvms_language,
+        ),
+    )
+
+
+def _accounts_of_file(path: Path, env_values: dict[str, str | None]) -> tuple[Account, ...]:
+    if not path.is_file():
+        raise SettingsError(f"PVMS_ACCOUNTS_FILE names {path}, which is not there.")
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"{path} holds passwords and others can read it. Run: chmod 600 {path}")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    return tuple(_account_of_table(name, table, path, env_values) for name, table in tables.items())
+
+
+def _account_of_table(name: str, table: Any, path: Path, env_values: dict[str, str | None]) -> Account:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: '{name}' must be a table such as [north] with one key a line.")
+    unknown = sorted(set(table) - set(ACCOUNT_KEYS))
+    if unknown:
+        raise SettingsError(f"{path} [{name}]: unknown keys {', '.join(unknown)}; known: {', '.join(ACCOUNT_KEYS)}")
+
+    def value(key: str, default: str | None = None) -> str:
+        text = str(table.get(key, default or ""))
+        if text.startswith("env:"):
+            variable = text.removeprefix("env:")
+            text = os.environ.get(variable) or env_values.get(variable) or ""
+            if not text:
+                raise SettingsError(f"{path} [{name}]: {key} points at {variable}, which is not set.")
+        if not text:
+            raise SettingsError(f"{path} [{name}]: {key} is missing.")
+        return text
+
+    auth = value("smartpvms_auth", "account")
+    flow = value("smartpvms_flow_control", "oauth" if auth == "oauth" else "dynamic")
+    if auth not in ("account", "oauth") or flow not in ("dynamic", "static", "oauth"):
+        raise SettingsError(f"{path} [{name}]: smartpvms_auth or smartpvms_flow_control has an unknown value.")
+    return Account(
+        name=name,
+        base_url=value("smartpvms_base_url"),
+        username=value("smartpvms_username"),
+        password=SecretStr(value("smartpvms_password")),
+        auth=cast(Auth, auth),
+        flow_control=cast(FlowControl, flow),
+        language=value("smartpvms_language", "en_US"),
+    )
