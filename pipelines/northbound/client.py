@@ -1,0 +1,1 @@
+"""One account's client. (Interface first; the body follows.)"""
