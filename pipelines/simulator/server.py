@@ -1,0 +1,200 @@
+"""The simulator as an HTTP server on loopback, in a thread of its own.
+
+>>> with Simulator(build_world("demo")) as simulator:        # doctest: +SKIP
+...     client.connect(simulator.base_url, simulator.username, simulator.password)
+...     assert simulator.log.calls("login")
+"""
+
+from __future__ import annotations
+
+import copy
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import anyio
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipelines.simulator.clock import Clock, SimClock
+from pipelines.simulator.endpoints import MAX_ALARM_MS
+from pipelines.simulator.faults import Faults
+from pipelines.simulator.flow import FlowControl, Policy, WindowKind
+from pipelines.simulator.log import RequestLog
+from pipelines.simulator.service import Answer, Service
+from pipelines.simulator.view import Account
+
+if TYPE_CHECKING:
+    from pipelines.simulator.world import World
+
+HOST: Final = "127.0.0.1"
+"""Loopback only: the simulator speaks http and its password is no secret."""
+USERNAME: Final = "demo"
+PASSWORD: Final = "demo-password"  # noqa: S105 - the published password of a server on loopback
+_START_SECONDS: Final = 30.0
+
+
+class Simulator:
+    """A SmartPVMS for one world. Start it, talk to ``base_url``, stop it; or use it as a context manager."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        clock: Clock | None = None,
+        port: int = 0,
+        flow_control: Policy = "dynamic",
+        window: WindowKind = "rolling",
+        burst: int | None = None,
+        labels: Literal["local", "standard"] | None = None,
+        faults: Faults | None = None,
+        username: str = USERNAME,
+        password: str = PASSWORD,
+        accounts: Sequence[Account] = (),
+        log_file: Path | None = None,
+        alarm_span_ms: int | None = MAX_ALARM_MS,
+    ) -> None:
+        """Prepare a server of ``world``; nothing listens until :meth:`start`.
+
+        ``port`` 0 takes a free one. ``flow_control``, ``window`` and ``burst`` are those of
+        :class:`~pipelines.simulator.flow.FlowControl`. ``labels``, if given, says where the world's day, month and
+        year labels stand. ``accounts`` come beside the one of ``username`` and ``password``, which sees all plants.
+        ``log_file`` receives every request as a JSON line. ``alarm_span_ms`` None lets alarm windows be any length.
+        """
+        if labels is not None:
+            world = copy.copy(world)  # another simulator of the same world may label otherwise
+            world.labels = labels
+        self.username = username
+        self.password = password
+        self.log = RequestLog(log_file)
+        self.clock: Clock = clock if clock is not None else SimClock.system()
+        self.service = Service(
+            world,
+            clock=self.clock,
+            accounts=[Account(username, password), *accounts],
+            flow=FlowControl(flow_control, window, burst=burst),
+            faults=faults if faults is not None else Faults(),
+            log=self.log,
+            alarm_span_ms=alarm_span_ms,
+        )
+        self._wanted_port = port
+        self._port: int | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that the simulator listens on. Raises RuntimeError before it was started."""
+        if self._port is None:
+            raise RuntimeError("the simulator isn't started")
+        return self._port
+
+    @property
+    def base_url(self) -> str:
+        """Where clients find it, e.g. ``http://127.0.0.1:43211``."""
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> Self:
+        """Listen and return once requests are answered. Raises OSError if the port is taken."""
+        if self._thread is not None:
+            raise RuntimeError("the simulator runs already")
+        listener = _listen(self._wanted_port)
+        config = uvicorn.Config(
+            create_app(self.service),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="smartpvms-simulator", daemon=True)
+        thread.start()
+        if not server.ready.wait(_START_SECONDS):
+            listener.close()
+            raise RuntimeError("the simulator's server didn't start")
+        self._server, self._thread, self._port = server, thread, listener.getsockname()[1]
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and wait for the thread's end; without effect if it doesn't run."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+def create_app(service: Service) -> Starlette:
+    """Return the ASGI application that carries a service's answers over HTTP."""
+
+    async def endpoint(request: Request) -> Response:
+        content = await request.body()
+        if service.faults.slow:
+            await anyio.sleep(service.faults.slow)
+        if request.method != "POST":
+            return _response(service.refuse_method(request.url.path))
+        # In a worker thread: ten devices over three days take a moment, and other requests must not wait for them.
+        answer = await anyio.to_thread.run_sync(service.handle, request.url.path, dict(request.headers), content)
+        return _response(answer)
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Starlette(
+        routes=[Route("/{path:path}", endpoint, methods=methods)],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
+    )
+
+
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, status_code=answer.status)
+    # Written as they are: servers differ in the letter case of the token's header.
+    response.raw_headers += [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in (("content-type", answer.content_type), *answer.headers)
+    ]
+    return response
+
+
+class _Server(uvicorn.Server):
+    """A server that tells when it listens, and that leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"port {port} can't be listened on: {error.strerror}") from error
+    return listener

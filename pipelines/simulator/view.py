@@ -1,0 +1,65 @@
+"""What one account sees of the world: its plants and devices, found by code, id and serial number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.simulator.fleet import Device, Plant
+from pipelines.simulator.flow import Counts
+
+if TYPE_CHECKING:
+    from pipelines.simulator.world import World  # only named here: the physics behind it is slow to import
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An API account: its name, its password and the plants bound to it (None: all)."""
+
+    username: str
+    password: str
+    plant_codes: frozenset[str] | None = None
+
+
+class View:
+    """The part of a world that one account sees."""
+
+    def __init__(self, world: World, plant_codes: Collection[str] | None = None) -> None:
+        """See all of the world, or only the plants named and their devices."""
+        self.world = world
+        self.plants: list[Plant] = [p for p in world.plants if plant_codes is None or p.code in plant_codes]
+        self._plants = {plant.code: plant for plant in self.plants}
+        self.devices: list[Device] = [d for d in world.devices if d.plant_code in self._plants]
+        self._devices = {str(device.id): device for device in self.devices}
+        self._by_sn = {device.sn: device for device in self.devices if device.sn}
+        self.counts = Counts(len(self.plants), Counter(device.type_id for device in self.devices))
+
+    def plants_of(self, codes: Iterable[str]) -> list[Plant]:
+        """Return the plants of these codes in their order, once each.
+
+        Codes that the account doesn't have are left out: clients that ask for unknown codes are known to get
+        fewer rows and no error, so 20007 would refuse more than servers do.
+        """
+        return [self._plants[code] for code in dict.fromkeys(codes) if code in self._plants]
+
+    def devices_of(self, ids: Iterable[str]) -> list[Device]:
+        """Return the devices of these ids in their order, once each; unknown ids are left out, as plants are."""
+        return [self._devices[key] for key in dict.fromkeys(ids) if key in self._devices]
+
+    def devices_by_sn(self, sns: Iterable[str]) -> list[Device]:
+        """Return the devices of these serial numbers, once each; unknown ones are left out."""
+        return [self._by_sn[sn] for sn in dict.fromkeys(sns) if sn in self._by_sn]
+
+    def plant_of(self, device: Device) -> Plant:
+        """Return the plant that a device belongs to."""
+        return self._plants[device.plant_code]
+
+    def devices_in(self, plants: Iterable[Plant]) -> list[Device]:
+        """Return all devices of these plants, plant by plant."""
+        by_plant: dict[str, list[Device]] = {plant.code: [] for plant in plants}
+        for device in self.devices:
+            if device.plant_code in by_plant:
+                by_plant[device.plant_code].append(device)
+        return [device for found in by_plant.values() for device in found]
