@@ -78,7 +78,7 @@ HISTORY_DEVICES: Final = 10
 """Devices of one history call (5.1.2.3)."""
 
 HISTORY_SPAN_HOURS: Final = 72
-""""Three days" of 5.1.2.3, read as hours: a local autumn day of 25 hours doesn't stretch it."""
+"""5.1.2.3 says three days; read as hours: a local autumn day of 25 hours doesn't stretch it."""
 
 ALARM_SPAN_HOURS: Final = 31 * 24
 """Codes 20026 and 20027 (6.1) name 365 and 31 days without naming an interface; alarms keep to the shorter."""

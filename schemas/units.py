@@ -4,7 +4,7 @@ pint is used by tests and tools only; nothing of the data path needs it.
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pint
@@ -20,11 +20,11 @@ DEFINITIONS: Final[tuple[str, ...]] = (
 
 
 @cache
-def registry() -> "pint.UnitRegistry":
+def registry() -> "pint.UnitRegistry[Any]":
     """Build the unit registry that reads every `unit` and `staging_unit` of the catalog."""
     import pint
 
-    units: pint.UnitRegistry = pint.UnitRegistry()
+    units: pint.UnitRegistry[Any] = pint.UnitRegistry()
     for each in DEFINITIONS:
         units.define(each)
     return units
