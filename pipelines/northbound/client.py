@@ -1,1 +1,300 @@
-"""One account's client. (Interface first; the body follows.)"""
+"""One account's client: a call in, an answer or a typed error out.
+
+Each attempt is written to the ledger before it leaves. What may pass is repeated a few times, what won't is
+raised at once, and a quota is never waited for here: whoever plans the work decides that.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pipelines.northbound import requests
+from pipelines.northbound.clock import Clock, SystemClock
+from pipelines.northbound.errors import (
+    NorthboundError,
+    QuotaExhausted,
+    RateLimited,
+    RequestInvalid,
+    SessionExpired,
+    SystemBusy,
+    advice_for_old_endpoint,
+)
+from pipelines.northbound.judge import Page, Verdict, judge_rows
+from pipelines.northbound.ledger import Allowance, FleetCounts, Ledger
+from pipelines.northbound.paging import PagedList
+from pipelines.northbound.session import TOKEN_HEADER, Credentials, Session
+from pipelines.northbound.tokens import TokenCache
+from pipelines.northbound.transport import Reply, Transport, checked_base_url
+from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS, Endpoint
+
+ATTEMPTS: Final = 3
+"""Tries of one call where the error may pass. Each counts against the quota, so there are few."""
+
+RETRY_WAITS_S: Final = (2.0, 8.0)
+"""Waits between those tries, each times a random 0.5 to 1.5, so that processes don't knock together."""
+
+BUSY_WAITS_S: Final = (60.0, 180.0, 600.0)
+"""Waits while the vendor's system is busy: "wait for 1 minute and try again; if the error persists, wait for
+a longer time" (reference 4)."""
+
+SESSION_TURNS: Final = 3
+"""How often one call may find its token dead; at most one of these costs a login of ours."""
+
+LEDGER_FILE: Final = "ledger.sqlite"
+TOKENS_FILE: Final = "tokens.json"
+
+JsonText = bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success. ``data`` is the JSON text of the rows as they came (for `stations` that of data.list).
+
+    ``server_time`` (aware UTC) is the server's own; ``bytes`` the size of the whole answer, unpacked; ``ms`` how
+    long the exchange took.
+    """
+
+    endpoint: str
+    request: dict[str, Any]
+    data: JsonText = field(repr=False)
+    server_time: datetime
+    bytes: int
+    ms: float
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class _Patience:
+    """What one call has left of tries and waits."""
+
+    tries: int = ATTEMPTS - 1
+    busy_waits: list[float] = field(default_factory=lambda: list(BUSY_WAITS_S))
+    session_turns: int = SESSION_TURNS
+    logged_in_again: bool = False
+    dead_token: str | None = None
+
+
+class Client:
+    """The thirteen read endpoints for one account. Threads may share it; processes each make their own.
+
+    ``counts`` drives the quotas: set it from the inventory (`plants` keeps the number of plants up to date).
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        username: str,
+        password: str,
+        account: str,
+        state_dir: Path,
+        flow_control: str = "dynamic",
+        clock: Clock | None = None,
+        language: str = "en_US",
+        user_agent: str | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        """Nothing is called yet. ``account`` is the name that ledger and rows carry.
+
+        WrongAddress for an address that isn't https (or http to loopback).
+        """
+        base_url = checked_base_url(base_url)
+        self.account = account
+        self.language = language
+        self.counts = FleetCounts()
+        self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control)
+        self._clock: Clock = clock or SystemClock()
+        self._transport = transport or Transport(base_url, user_agent=user_agent)
+        self._session = Session(
+            Credentials(base_url, username, password),
+            account=account,
+            transport=self._transport,
+            cache=TokenCache(state_dir / TOKENS_FILE),
+            ledger=self.ledger,
+            clock=self._clock,
+        )
+
+    def __repr__(self) -> str:
+        """The account's name; no secret."""
+        return f"Client(account={self.account!r})"
+
+    def __enter__(self) -> Self:
+        """Use as a context manager to close the connections at the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. The session stays, for the next process to use."""
+        self._transport.close()
+
+    def logout(self) -> None:
+        """End the session for all processes that share it; call it only when the account is to rest."""
+        self._session.logout()
+
+    def forget_refusal(self) -> None:
+        """Let a password that was refused be tried once more: for when the account was locked and isn't now."""
+        self._session.forget_refusal()
+
+    def allowance(self, endpoint: str) -> Allowance:
+        """May this endpoint be called now? Costs nothing."""
+        return self.ledger.allowance(self.account, _known(endpoint).name, self._clock.now(), self.counts)
+
+    def call(self, endpoint: str, body: Mapping[str, Any], *, why: str) -> Answer:
+        """One answer of a read endpoint; ``why`` goes to the ledger.
+
+        QuotaExhausted when there is no seat now, or when the server said 407; else the tree of
+        :mod:`pipelines.northbound.errors`. The bodies are built by :mod:`pipelines.northbound.requests`.
+        """
+        return self._call(endpoint, body, why=why)[0]
+
+    def plants(self, *, why: str) -> list[Answer]:
+        """All pages of the plant list (5.1.1.1), in order; IncompleteList unless they add up."""
+        pages = PagedList()
+        answers: list[Answer] = []
+        while pages.next_page is not None:
+            body = requests.stations_body(pages.next_page)
+            answer, page = self._call("stations", body, why=why)
+            assert page is not None
+            pages.add(page, answer.data)
+            answers.append(answer)
+            # The quota of this very list grows with it, so the first page's total is taken over at once.
+            self.counts = replace(self.counts, plants=page.total)
+        return answers
+
+    def devices(self, plant_codes: Sequence[str], *, why: str) -> list[Answer]:
+        """The devices of these plants (5.1.1.2), 100 plants a call."""
+        size = ENDPOINTS["getDevList"].max_plants or 1
+        batches = [plant_codes[start : start + size] for start in range(0, len(plant_codes), size)]
+        return [self.call("getDevList", requests.devices_body(batch), why=why) for batch in batches]
+
+    def _call(self, endpoint: str, body: Mapping[str, Any], *, why: str) -> tuple[Answer, Page | None]:
+        known = _known(endpoint)
+        patience = _Patience()
+        while True:
+            self._check(known)
+            token = None
+            try:
+                token = self._token(known, patience)
+                return self._attempt(known, body, why, token)
+            except SessionExpired as error:
+                patience.session_turns -= 1
+                if patience.logged_in_again or not patience.session_turns:
+                    raise error
+                patience.dead_token = token
+            except SystemBusy as error:
+                self._wait_while_busy(known, error, patience)
+            except NorthboundError as error:
+                if not error.transient or not patience.tries:
+                    raise
+                wait = RETRY_WAITS_S[ATTEMPTS - 1 - patience.tries]
+                patience.tries -= 1
+                self._clock.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 no cryptography
+
+    def _check(self, known: Endpoint) -> None:
+        """Don't spend a login on a call that the quota forbids anyway."""
+        allowance = self.ledger.allowance(self.account, known.name, self._clock.now(), self.counts)
+        if not allowance.granted:
+            raise QuotaExhausted(
+                f"the quota is used up ({allowance.used} of {allowance.limit} calls)",
+                next_at=allowance.next_at,
+                endpoint=known.name,
+            )
+
+    def _token(self, known: Endpoint, patience: _Patience) -> str:
+        if patience.dead_token is None:
+            return self._session.token(why=f"a session for {known.name}")
+        token, patience.logged_in_again = self._session.renew(patience.dead_token, why="the session had ended")
+        patience.dead_token = None
+        return token
+
+    def _wait_while_busy(self, known: Endpoint, error: SystemBusy, patience: _Patience) -> None:
+        if not patience.busy_waits:
+            raise error
+        wait = patience.busy_waits.pop(0)
+        later = self._clock.now() + timedelta(seconds=wait)
+        if not self.ledger.allowance(self.account, known.name, later, self.counts).granted:
+            # The quota wouldn't allow the next try, so there is nothing to wait for here.
+            raise error
+        self._clock.sleep(wait)
+
+    def _attempt(self, known: Endpoint, body: Mapping[str, Any], why: str, token: str) -> tuple[Answer, Page | None]:
+        call_id = self.ledger.reserve(self.account, known.name, _in_short(body), why, self._clock.now(), self.counts)
+        reply: Reply | None = None
+        try:
+            reply = self._transport.post(known.path, body, {TOKEN_HEADER: token})
+            verdict = judge_rows(
+                known.name, reply, paged=known.paged, now=self._clock.now(), hide=self._session.secrets(token)
+            )
+        except NorthboundError as error:
+            error.endpoint = error.endpoint or known.name
+            self._settle(call_id, reply, error=error)
+            if isinstance(error, RateLimited):
+                raise self._learned(known, error) from error
+            raise
+        self._settle(call_id, reply, verdict=verdict)
+        self._session.good(token)
+        answer = Answer(
+            endpoint=known.name,
+            request=dict(body),
+            data=verdict.data,
+            server_time=verdict.server_time,
+            bytes=len(reply.body),
+            ms=reply.ms,
+            rows=verdict.rows,
+        )
+        return answer, verdict.page
+
+    def _learned(self, known: Endpoint, error: RateLimited) -> QuotaExhausted:
+        next_at = self.ledger.note_refusal(self.account, known.name, self._clock.now(), self.counts)
+        return QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint=known.name)
+
+    def _settle(
+        self,
+        call_id: int,
+        reply: Reply | None,
+        *,
+        verdict: Verdict | None = None,
+        error: NorthboundError | None = None,
+    ) -> None:
+        self.ledger.settle(
+            call_id,
+            error.outcome if error else "ok",
+            error.code if error else 0,
+            rows=verdict.rows if verdict else None,
+            bytes=len(reply.body) if reply else None,
+            ms=reply.ms if reply else None,
+            now=self._clock.now(),
+            counted=error.reached_server if error else True,
+        )
+
+
+def _known(endpoint: str) -> Endpoint:
+    """The catalog's entry; RequestInvalid for a name that isn't a read endpoint."""
+    if endpoint in READ_ENDPOINTS:
+        return ENDPOINTS[endpoint]
+    advice = advice_for_old_endpoint(endpoint) or f"Known are: {', '.join(READ_ENDPOINTS)}."
+    raise RequestInvalid("no read endpoint of that name", endpoint=endpoint, advice=advice)
+
+
+LONGEST_LIST: Final = 10
+"""Ids that the ledger keeps of one call: all of a history call; of a batch of 100 the first and how many."""
+
+
+def _in_short(body: Mapping[str, Any]) -> str:
+    """The request as the ledger keeps it: its JSON, with long lists of ids cut."""
+    short: dict[str, Any] = {}
+    for key, value in body.items():
+        ids = value.split(",") if isinstance(value, str) else []
+        cut = len(ids) > LONGEST_LIST
+        short[key] = f"{','.join(ids[:LONGEST_LIST])},... ({len(ids)})" if cut else value
+    return json.dumps(short, ensure_ascii=False)

@@ -20,6 +20,8 @@ the same call may succeed later without anybody's help; only such calls are ever
       IncompleteList          a paged list that doesn't add up
 """
 
+
+
 from datetime import datetime
 from typing import ClassVar, Final
 

@@ -9,18 +9,19 @@ When the vendor says 407 all the same, the endpoint is kept to an even pace of w
 logs look like a bucket that refills at that pace.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock
-from schemas.endpoints import ENDPOINTS, Quota
 
 from pipelines.northbound.errors import QuotaExhausted
+from schemas.endpoints import ENDPOINTS, Quota
 
 LONGEST_CALL: Final = timedelta(seconds=90)
 """A call without an ending (its process died) is taken to have ended this long after it began: the connect
@@ -176,9 +177,9 @@ class Ledger:
             row = db.execute(
                 "SELECT refusals FROM paces WHERE account = ? AND counter = ?", (account, counter)
             ).fetchone()
-            refusals = (row[0] if row else 0) + 1
+            refusals = (int(row[0]) if row else 0) + 1
             pause = min(window, self._pace(quota, counts) * 2 ** min(refusals - 1, 30))
-            opens = now + pause
+            opens: datetime = now + pause
             db.execute(
                 "INSERT INTO paces VALUES (?, ?, ?, ?) ON CONFLICT (account, counter) "
                 "DO UPDATE SET refusals = excluded.refusals, closed_until = excluded.closed_until",
@@ -194,7 +195,7 @@ class Ledger:
                 "byte_count, ms FROM calls WHERE called_at >= ? ORDER BY called_at, call_id",
                 (_micros(since) if since else -(2**62),),
             ).fetchall()
-        return [CallRecord(*row[:5], _instant(row[5]), *row[6:]) for row in found]
+        return [_record(row) for row in found]
 
     def _allowance(
         self, db: sqlite3.Connection, account: str, endpoint: str, now: int, counts: FleetCounts
@@ -222,8 +223,8 @@ class Ledger:
         longest = _span_micros(LONGEST_CALL)
         found = db.execute(
             "SELECT called_at, ended_at FROM calls WHERE account = ? AND counted = 1 "
-            f"AND endpoint IN ({', '.join('?' * len(sharing))}) AND called_at > ?",
-            (account, *sharing, now - window - 2 * longest),
+            "AND endpoint IN (SELECT value FROM json_each(?)) AND called_at > ?",
+            (account, json.dumps(sharing), now - window - 2 * longest),
         ).fetchall()
         ends = []
         for called_at, ended_at in found:
@@ -232,7 +233,9 @@ class Ledger:
         return sorted(end for end in ends if end + window > now)
 
     def _quota(self, endpoint: str) -> Quota:
-        return ENDPOINTS[endpoint].quotas[self._policy]
+        quotas = ENDPOINTS[endpoint].quotas
+        # Login and logout have the same limit everywhere, so the catalog doesn't list them under each policy.
+        return quotas.get(self._policy) or quotas["dynamic"]
 
     def _sharing(self, endpoint: str) -> list[str]:
         """The endpoints whose calls one counter counts, this one among them."""
@@ -264,6 +267,11 @@ class Ledger:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
+
+
+def _record(row: tuple[Any, ...]) -> CallRecord:
+    call_id, account, endpoint, asked, why, called_at, *ending = row
+    return CallRecord(call_id, account, endpoint, asked, why, _instant(called_at), *ending)
 
 
 def _limit(quota: Quota, counts: FleetCounts) -> int:

@@ -1,0 +1,288 @@
+"""From an HTTP answer to rows or to an error: the one place that decides what an answer means.
+
+Order of the questions: does the status speak for the whole system (403, 429, 503)? Is there an envelope with a
+failCode (number or text)? Is it a success, and of the endpoint's shape? Whatever fails a question is an error;
+there is no way around that ends in an empty list.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from pipelines.northbound.errors import (
+    BadAnswer,
+    LoginRefused,
+    NorthboundError,
+    PermissionDenied,
+    PlantNotAuthorized,
+    RateLimited,
+    RequestRejected,
+    ServerFault,
+    SessionExpired,
+    SystemBusy,
+    WrongAddress,
+    error_class,
+    old_name_hint,
+)
+from pipelines.northbound.transport import Reply
+
+LONGEST_REASON: Final = 200
+"""Characters of a server's text that an error quotes."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
+"""A server's time before this is a placeholder, not a time."""
+
+_BUSY_STATUSES: Final = frozenset({403, 429, 503})
+
+
+class _Envelope(msgspec.Struct):
+    """The frame of every answer; ``data`` stays as the bytes that came."""
+
+    success: Any = None
+    failCode: Any = None  # noqa: N815 the vendor's name
+    data: msgspec.Raw = msgspec.Raw()
+    params: Any = None
+    message: Any = None
+    exceptionInfo: Any = None  # noqa: N815 in the answers of the system-wide flow control
+
+
+class _Page(msgspec.Struct):
+    list: msgspec.Raw = msgspec.Raw()
+    total: Any = None
+    pageCount: Any = None  # noqa: N815
+    pageNo: Any = None  # noqa: N815
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_PAGE: Final = msgspec.json.Decoder(_Page)
+_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page of `stations` says of itself."""
+
+    number: int
+    pages: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A well-shaped success. ``data`` is the JSON text of the list of rows, as it came."""
+
+    data: bytes = field(repr=False)
+    rows: int
+    server_time: datetime
+    page: Page | None = None
+
+
+def judge_rows(endpoint: str, reply: Reply, *, paged: bool, now: datetime, hide: tuple[str, ...] = ()) -> Verdict:
+    """The rows of a read endpoint, or the error that the answer stands for.
+
+    ``hide``: secrets that must not show up in an error, wherever a server may quote them.
+    """
+    envelope = _judged(endpoint, reply, hide)
+    server_time = _server_time(envelope, reply, now)
+    data = bytes(envelope.data)
+    page = None
+    if paged and data[:1] == b"{":
+        page, data = _page(endpoint, data)
+    elif paged and data[:1] == b"[" and _count(endpoint, data) == 0:
+        # Seen where no plant is bound to the account: no page frame around an empty list.
+        page = Page(number=1, pages=0, total=0)
+    elif paged:
+        raise _odd_shape(endpoint, "a list without its page frame")
+    return Verdict(data=data, rows=_count(endpoint, data), server_time=server_time, page=page)
+
+
+def judge_login(reply: Reply, *, hide: tuple[str, ...] = ()) -> str:
+    """The token of a login, or LoginRefused (permanent), RateLimited, SystemBusy, or a transient error."""
+    if reply.status == 200 and reply.body.strip() in (b"", b"{}"):
+        # How older servers say that they don't know the user or the password.
+        raise LoginRefused("the login was answered with nothing, which older servers do", endpoint="login")
+    try:
+        _judged("login", reply, hide)
+    except (RequestRejected, PermissionDenied, PlantNotAuthorized, SessionExpired) as error:
+        # Whatever a login is refused for, repeating it only brings the account nearer to its lock.
+        raise LoginRefused(error.message, code=error.code, endpoint="login") from None
+    token = token_of(reply)
+    if token is None:
+        raise BadAnswer("the login succeeded but brought no token", endpoint="login", transient=False)
+    return token
+
+
+def judge_logout(reply: Reply, *, hide: tuple[str, ...] = ()) -> None:
+    """Nothing for a logout that worked or that came too late; else the error."""
+    try:
+        _judged("logout", reply, hide)
+    except SessionExpired:
+        return
+
+
+def token_of(reply: Reply) -> str | None:
+    """XSRF-TOKEN from the header, else from a cookie; servers differ in place and letter case (3.2.2.1)."""
+    found = [(reply.header("xsrf-token") or "").strip()]
+    for key, value in reply.headers:
+        if key == "set-cookie":
+            name, _, rest = value.partition("=")
+            if name.strip().lower() == "xsrf-token":
+                found.append(rest.partition(";")[0].strip().strip('"'))
+    return next((token for token in found if token and token.isascii() and token.isprintable()), None)
+
+
+def _judged(endpoint: str, reply: Reply, hide: tuple[str, ...]) -> _Envelope:
+    """The envelope of a success, else its error."""
+    envelope = _opened(reply.body)
+    if reply.status in _BUSY_STATUSES:
+        reason = _reason(envelope, hide) if envelope else None
+        raise SystemBusy(_sentence(f"HTTP {reply.status}", reason), code=_busy_code(reply), endpoint=endpoint)
+    code = _code(endpoint, envelope) if envelope else None
+    if envelope is None or (code is None and envelope.success is None):
+        raise _no_envelope(endpoint, reply)
+    if code not in (None, 0):
+        raise _refusal(endpoint, code, _reason(envelope, hide))
+    if envelope.success is not True and envelope.success != "true":
+        raise _odd_shape(endpoint, "neither a success nor a failure with a code")
+    if reply.status != 200:
+        raise _odd_shape(endpoint, f"a success under HTTP {reply.status}")
+    return envelope
+
+
+def _opened(body: bytes) -> _Envelope | None:
+    try:
+        return _ENVELOPE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _code(endpoint: str, envelope: _Envelope) -> int | None:
+    code = envelope.failCode
+    if code is None or (isinstance(code, int) and not isinstance(code, bool)):
+        return code
+    try:
+        return int(code)
+    except (TypeError, ValueError):
+        raise _odd_shape(endpoint, "a failCode that is no number") from None
+
+
+def _busy_code(reply: Reply) -> int | None:
+    return reply.status if reply.status in (403, 429) else None
+
+
+def _refusal(endpoint: str, code: int | None, reason: str | None) -> NorthboundError:
+    kind = error_class(code)
+    advice = None
+    if kind is PermissionDenied and (hint := old_name_hint(endpoint)):
+        advice = f"{kind.default_advice} {hint}"
+    return kind(_sentence(_WHAT.get(kind, "refused"), reason), code=code, endpoint=endpoint, advice=advice)
+
+
+_WHAT: Final[dict[type[NorthboundError], str]] = {
+    LoginRefused: "the login was refused",
+    SessionExpired: "the session has ended",
+    PermissionDenied: "this account may not call it",
+    PlantNotAuthorized: "a plant or device in the request isn't open to this account",
+    RateLimited: "called more often than this account may",
+    SystemBusy: "the vendor's system is busy",
+    ServerFault: "the server failed",
+}
+
+
+def _no_envelope(endpoint: str, reply: Reply) -> NorthboundError:
+    """The error for an answer that isn't the interface's JSON."""
+    kind = (reply.header("content-type") or "nothing that it names").partition(";")[0]
+    what = f"HTTP {reply.status} with {kind} instead of an answer of this interface"
+    if reply.status >= 500:
+        return ServerFault(f"the server failed: {what}", endpoint=endpoint)
+    if reply.status in (404, 405, 410) or 300 <= reply.status < 400:
+        return WrongAddress(what, endpoint=endpoint)
+    if reply.status == 401:
+        # What gateways say to a session that has ended; a missing permission comes as failCode 401.
+        return SessionExpired(what, endpoint=endpoint)
+    if 400 <= reply.status < 500:
+        return RequestRejected(what, endpoint=endpoint)
+    return BadAnswer(what if reply.body.strip() else "an empty answer", endpoint=endpoint)
+
+
+def _odd_shape(endpoint: str, what: str) -> BadAnswer:
+    # The JSON is whole, so the same question would get the same answer: not transient.
+    return BadAnswer(
+        f"an answer of unexpected shape: {what}",
+        endpoint=endpoint,
+        transient=False,
+        advice="Nothing was taken over from it. If it lasts, please report it with the server's host name.",
+    )
+
+
+def _page(endpoint: str, data: bytes) -> tuple[Page, bytes]:
+    try:
+        page = _PAGE.decode(data)
+    except msgspec.DecodeError as error:
+        raise _odd_shape(endpoint, "a page frame that can't be read") from error
+    numbers = [_whole(value) for value in (page.pageNo, page.pageCount, page.total)]
+    if None in numbers or any(number is not None and number < 0 for number in numbers):
+        raise _odd_shape(endpoint, "a page without pageNo, pageCount or total")
+    number, pages, total = (int(value or 0) for value in numbers)
+    return Page(number=number, pages=pages, total=total), bytes(page.list)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if value is None or isinstance(value, bool | float) else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _count(endpoint: str, data: bytes) -> int:
+    """How many rows; a null is refused too.
+
+    Servers answer [] where there is nothing. A null with success true has been seen in reports of broken clients
+    only, and to take it for "no data" would mark a period as read that wasn't.
+    """
+    try:
+        return len(_ROWS.decode(data))
+    except msgspec.DecodeError:
+        raise _odd_shape(endpoint, "data is no list") from None
+
+
+def _reason(envelope: _Envelope, hide: tuple[str, ...]) -> str | None:
+    """The server's own words: in `message` or, on a 407, in `data`."""
+    texts = [envelope.message, _text(bytes(envelope.data)), envelope.exceptionInfo]
+    found = next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    if found is None:
+        return None
+    for secret in hide:
+        found = found.replace(secret, "***") if secret else found
+    return "".join(c if c.isprintable() else " " for c in found).strip()[:LONGEST_REASON]
+
+
+def _text(data: bytes) -> str | None:
+    if data[:1] != b'"':
+        return None
+    try:
+        return msgspec.json.decode(data, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _sentence(what: str, reason: str | None) -> str:
+    return f"{what}, in the server's words: {reason}" if reason else what
+
+
+def _server_time(envelope: _Envelope, reply: Reply, now: datetime) -> datetime:
+    """The server's clock: params.currentTime, else the Date header (`stations` has no params), else ours."""
+    current = envelope.params.get("currentTime") if isinstance(envelope.params, dict) else None
+    millis = _whole(current)
+    if millis is not None and 0 < millis < 10**14:
+        instant = _EPOCH + timedelta(milliseconds=millis)
+        if instant >= _EARLIEST:
+            return instant
+    try:
+        return parsedate_to_datetime(reply.header("date") or "").astimezone(UTC)
+    except (TypeError, ValueError):
+        return now

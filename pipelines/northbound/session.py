@@ -1,0 +1,159 @@
+"""The account's session: a token at hand, or one login for all who need it."""
+
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from pipelines.northbound.clock import Clock
+from pipelines.northbound.errors import LoginRefused, NorthboundError, QuotaExhausted, RateLimited
+from pipelines.northbound.judge import judge_login, judge_logout
+from pipelines.northbound.ledger import FleetCounts, Ledger
+from pipelines.northbound.tokens import Refusal, TokenCache
+from pipelines.northbound.transport import Transport
+from schemas.endpoints import ENDPOINTS
+
+TOKEN_HEADER: Final = "XSRF-TOKEN"  # noqa: S105 a name
+"""The request header that carries the token (3.2.3)."""
+
+NO_FLEET: Final = FleetCounts()
+"""The limits of login and logout don't depend on the fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API account on a server. The password stays out of every printed form."""
+
+    base_url: str
+    username: str
+    password: str = field(repr=False)
+
+
+class Session:
+    """Gives out tokens. All processes on this machine share them through the cache file."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        account: str,
+        transport: Transport,
+        cache: TokenCache,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        """``account`` is the ledger's name for it."""
+        self._credentials = credentials
+        self._account = account
+        self._transport = transport
+        self._cache = cache
+        self._ledger = ledger
+        self._clock = clock
+        self._who = (credentials.base_url, credentials.username)
+
+    def token(self, *, why: str) -> str:
+        """A token that should be good; logs in when there is none.
+
+        LoginRefused (at once, without a call, if this very secret was refused before), QuotaExhausted after five
+        logins in ten minutes, or a transport error.
+        """
+        found = self._live()
+        if found is not None:
+            return found
+        with self._cache.login_lock(*self._who):
+            return self._live() or self._login(why)
+
+    def renew(self, dead: str, *, why: str) -> tuple[str, bool]:
+        """Another token than the one that the server turned down, and whether it took a login of ours.
+
+        If another process has logged in meanwhile, its token is taken and nothing is called.
+        """
+        with self._cache.login_lock(*self._who):
+            found = self._live()
+            if found is not None and found != dead:
+                return found, False
+            self._cache.drop_token(*self._who, dead)
+            return self._login(why), True
+
+    def good(self, token: str) -> None:
+        """The server has just accepted this token."""
+        self._cache.touch(*self._who, token, self._clock.now())
+
+    def secrets(self, token: str | None = None) -> tuple[str, ...]:
+        """What must not show up in any text."""
+        return tuple(secret for secret in (self._credentials.password, token) if secret)
+
+    def logout(self) -> None:
+        """End the session, for every process that shares it; nothing if there is none."""
+        with self._cache.login_lock(*self._who):
+            token = self._live()
+            if token is None:
+                return
+            call_id = self._reserve("logout", "the session is to end")
+            # The reference prints the parameter as xsrftoken and its picture of a request as xsrfToken.
+            body = {"xsrftoken": token, "xsrfToken": token}
+            try:
+                reply = self._transport.post(ENDPOINTS["logout"].path, body, {TOKEN_HEADER: token})
+                judge_logout(reply, hide=self.secrets(token))
+            except NorthboundError as error:
+                self._settle(call_id, error)
+                raise
+            self._settle(call_id)
+            self._cache.drop_token(*self._who, token)
+
+    def forget_refusal(self) -> None:
+        """Let a secret that was refused be tried again: for when the account was locked and no longer is."""
+        self._cache.forget_refusal(*self._who)
+
+    def _live(self) -> str | None:
+        return self._cache.live_token(*self._who, self._clock.now())
+
+    def _login(self, why: str) -> str:
+        """One login; the caller holds the lock."""
+        refusal = self._cache.refusal(*self._who, self._credentials.password)
+        if refusal is not None:
+            _refuse_again(refusal)
+        call_id = self._reserve("login", why)
+        body = {"userName": self._credentials.username, "systemCode": self._credentials.password}
+        try:
+            token = judge_login(self._transport.post(ENDPOINTS["login"].path, body), hide=self.secrets())
+        except NorthboundError as error:
+            error.endpoint = error.endpoint or "login"
+            self._settle(call_id, error)
+            self._learn(error)
+            raise
+        self._settle(call_id)
+        self._cache.put_token(*self._who, token, self._clock.now())
+        return token
+
+    def _learn(self, error: NorthboundError) -> None:
+        now = self._clock.now()
+        if isinstance(error, LoginRefused):
+            self._cache.put_refusal(
+                *self._who, self._credentials.password, code=error.code, message=error.message, now=now
+            )
+        elif isinstance(error, RateLimited):
+            next_at = self._ledger.note_refusal(self._account, "login", now, NO_FLEET)
+            raise QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint="login") from error
+
+    def _reserve(self, endpoint: str, why: str) -> int:
+        # What was asked is in the name; the body holds the secret and is written nowhere.
+        return self._ledger.reserve(self._account, endpoint, endpoint, why, self._clock.now(), NO_FLEET)
+
+    def _settle(self, call_id: int, error: NorthboundError | None = None) -> None:
+        self._ledger.settle(
+            call_id,
+            error.outcome if error else "ok",
+            error.code if error else 0,
+            rows=None,
+            bytes=None,
+            ms=None,
+            now=self._clock.now(),
+            counted=error.reached_server if error else True,
+        )
+
+
+def _refuse_again(refusal: Refusal) -> NoReturn:
+    raise LoginRefused(
+        f"this password was refused on {refusal.at:%Y-%m-%d %H:%M} UTC and isn't tried again: {refusal.message}",
+        code=refusal.code,
+        endpoint="login",
+    )
