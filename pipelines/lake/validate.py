@@ -1,8 +1,21 @@
-"""The strict inside door: what reaches it has been decoded by us, so a fault here is our bug."""
+"""The strict inside door: what reaches it has been decoded by us, so a fault here is our bug.
 
+Checks are few and look at the whole frame, because a check per column costs more than the data does: call it
+once per large batch, on a collected frame.
+"""
+
+from typing import Final
+
+import pandera.errors
 import polars as pl
 
 from schemas.tables import Table
+from schemas.validation import validator
+
+_FARTHEST_DAYS: Final = 2
+"""An instant's local date is at most 14 hours off its UTC date, a label's 12 hours more."""
+
+_DAYS_IN_PERIOD: Final = {"month": 31, "year": 366}
 
 
 class LandingBug(Exception):
@@ -10,5 +23,57 @@ class LandingBug(Exception):
 
 
 def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` unchanged, or raise LandingBug with a sentence that says what is wrong."""
-    raise NotImplementedError
+    """Return `frame` unchanged, or raise LandingBug with a sentence that says what is wrong.
+
+    Beside names, types, nulls and keys (the table's own schema) it refuses NaN and infinite values, which
+    are neither a number nor null, and a local date that is far from the row's own instant.
+    """
+    try:
+        validator(table).validate(frame, lazy=True)
+    except (pandera.errors.SchemaErrors, pandera.errors.SchemaError) as error:
+        raise LandingBug(f"rows for {table.schema}.{table.name} {_first_fault(error)}") from error
+    for fault in (_not_finite(frame), _misfiled(table, frame)):
+        if fault:
+            raise LandingBug(f"rows for {table.schema}.{table.name} {fault}")
+    return frame
+
+
+def _first_fault(error: pandera.errors.SchemaErrors | pandera.errors.SchemaError) -> str:
+    """The first of pandera's findings, in one line."""
+    if isinstance(error, pandera.errors.SchemaErrors):
+        found = error.schema_errors
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return f"break their own schema: {str(found[0]).splitlines()[0]}{more}"
+    return f"break their own schema: {str(error).splitlines()[0]}"
+
+
+def _not_finite(frame: pl.DataFrame) -> str | None:
+    numbers = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    if not numbers or frame.is_empty():
+        return None
+    counts = frame.select((~pl.col(name).is_finite()).sum() for name in numbers).row(0, named=True)
+    bad = {name: count for name, count in counts.items() if count}
+    if not bad:
+        return None
+    name, count = next(iter(bad.items()))
+    return f"hold {count} values in {name} that are NaN or infinite ({len(bad)} columns in all)"
+
+
+def _misfiled(table: Table, frame: pl.DataFrame) -> str | None:
+    instant = next((name for name in ("collect_time", "polled_at") if name in frame.columns), None)
+    if instant is None or "local_date" not in frame.columns or frame.is_empty():
+        return None
+    days = (pl.col(instant).dt.date() - pl.col("local_date")).dt.total_days()
+    reach = _DAYS_IN_PERIOD.get(_period(table), 0) + _FARTHEST_DAYS
+    far = frame.filter(~days.is_between(-_FARTHEST_DAYS, reach))
+    if far.is_empty():
+        return None
+    sample = far.row(0, named=True)
+    return f"are filed far from their time: {sample[instant]} under {sample['local_date']} ({far.height} rows)"
+
+
+def _period(table: Table) -> str:
+    for period in _DAYS_IN_PERIOD:
+        if table.dataset is not None and table.dataset.endswith(f"_{period}ly"):
+            return period
+    return "day"
