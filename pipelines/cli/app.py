@@ -1,0 +1,34 @@
+"""The application: which commands there are, in the order in which a newcomer needs them."""
+
+import typer
+
+from pipelines.cli import demo, init, load, plan, simulator, sql, status, ui
+
+HELP = """A fleet of solar plants from Huawei SmartPVMS (FusionSolar) into a DuckDB warehouse that analysts trust.
+
+Start with `pvms demo`: it needs no account. With an account: `pvms init`, fill in .env, `pvms load`.
+
+Progress goes to stderr, results to stdout. Settings come from the environment and the nearest .env.
+"""
+
+app = typer.Typer(
+    name="pvms",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.command(help=demo.HELP)(demo.demo)
+app.command(help=init.HELP)(init.init)
+app.command(help=load.HELP)(load.load)
+app.command(help=plan.HELP)(plan.plan)
+app.command(help=status.HELP)(status.status)
+app.command(help=sql.HELP)(sql.sql)
+app.command(help=ui.HELP)(ui.ui)
+app.command(help=simulator.HELP)(simulator.simulator)
+
+
+def main() -> None:
+    """Run `pvms` with the arguments of the process."""
+    app()

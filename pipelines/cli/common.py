@@ -1,0 +1,86 @@
+"""What every command shares: where results and progress go, how dates are read, which error gets which exit code."""
+
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from pipelines.lake.errors import LakeError
+from pipelines.load.request import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_QUOTA, EXIT_USAGE, UsageError
+from pipelines.load.run import latest_local_date
+from pipelines.northbound.clock import SystemClock
+from pipelines.northbound.errors import NorthboundError, QuotaExhausted
+from pipelines.settings import Settings, SettingsError, load_settings
+
+stdout: Final = Console(soft_wrap=True)
+stderr: Final = Console(stderr=True, soft_wrap=True)
+
+
+def settings_for_command() -> Settings:
+    """The settings as seen from the current folder; sets up logging by them."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # One line per request would drown the progress, and it adds nothing to ops.api_calls.
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLogger().level))
+    return settings
+
+
+def say(text: str) -> None:
+    """A sentence for the person who watches: on stderr, so that results can be piped."""
+    stderr.print(text, highlight=False, markup=False)
+
+
+def read_date(text: str) -> date:
+    """`2025-03-30`, `today` or `yesterday` (as of the first time zone in which a day begins, UTC+14).
+
+    Raises:
+        typer.BadParameter: anything else.
+    """
+    today = latest_local_date(SystemClock().now())
+    if text in ("today", "yesterday"):
+        return today if text == "today" else today - timedelta(days=1)
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is no date; write it like 2025-03-30, or today, or yesterday.") from error
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command and turn every foreseeable error into a sentence and an exit code, without a stack trace."""
+    try:
+        return command()
+    except UsageError as error:
+        say(f"{error}")
+        return EXIT_USAGE
+    except SettingsError as error:
+        say(f"{error}")
+        return EXIT_ERROR
+    except QuotaExhausted as error:
+        say(error.describe())
+        return EXIT_QUOTA
+    except NorthboundError as error:
+        say(error.describe())
+        return EXIT_ERROR
+    except LakeError as error:
+        say(f"{error}")
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        say("Interrupted. What was done is kept; the same command goes on from here.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`pvms sql ... | head`): not an error of ours.
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        say(
+            f"{error.strerror}: {error.filename or 'PVMS_HOME'}. Free space or choose another PVMS_HOME; "
+            "the published warehouse is untouched."
+        )
+        return EXIT_ERROR

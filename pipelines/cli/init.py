@@ -1,0 +1,76 @@
+"""`pvms init`: a commented `.env` that only its owner can read, and the folders."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from pipelines.cli.common import guarded, say
+from pipelines.load.request import EXIT_USAGE
+from pipelines.settings import load_settings
+
+HELP = """Write a commented .env (readable by you alone) into the current folder, and the data folders.
+
+An .env that is there is left alone.
+
+Example:
+
+  mkdir my-fleet && cd my-fleet && pvms init
+"""
+
+ENV_TEMPLATE: Final = """\
+# Settings of smartpvms-warehouse. Lines that start with # are comments; the environment wins over this file.
+
+# --- The account (reference 3.2): an API account of Northbound Management, not a portal login. ---
+# The host on which the account was made, such as https://eu5.fusionsolar.huawei.com
+SMARTPVMS_BASE_URL=
+SMARTPVMS_USERNAME=
+SMARTPVMS_PASSWORD=
+# Flow control: dynamic (reference 4.2, the default) or static (6.2, accounts of the old policy).
+#SMARTPVMS_FLOW_CONTROL=dynamic
+# Language of alarm texts.
+#SMARTPVMS_LANGUAGE=en_US
+
+# --- Where and what. ---
+# Everything that is written; default: the folder data beside this file. A local disk.
+#PVMS_HOME=data
+# First local date wanted. Unset: what was ever asked for.
+#PVMS_HISTORY_START=2025-01-01
+# What the interface does not tell, or tells wrongly: CSV with plant_code,time_zone,dc_kwp,...
+# and device_id,unit,power_sign,...
+#PVMS_PLANTS_FILE=plants.csv
+#PVMS_DEVICES_FILE=devices.csv
+# The zone of plants that have neither coordinates nor an offset in their grid connection date.
+#PVMS_DEFAULT_TIME_ZONE=Europe/Berlin
+# Dagster's partitions: auto, day or month.
+#PVMS_PARTITION_GRAIN=auto
+# What DuckDB may take while the warehouse is built.
+#PVMS_DUCKDB_THREADS=2
+#PVMS_DUCKDB_MEMORY=2GB
+#PVMS_LOG_LEVEL=INFO
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to write into.")] = Path(),
+) -> None:
+    """Write a commented .env and the folders."""
+
+    def command() -> int:
+        env_file = folder / ".env"
+        if env_file.exists():
+            say(f"{env_file.resolve()} is there already and was left alone.")
+            return EXIT_USAGE
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(ENV_TEMPLATE)
+        home = load_settings(folder).home
+        for name in ("lake", "exports", "state"):
+            (home / name).mkdir(parents=True, exist_ok=True)
+        say(f"Wrote {env_file.resolve()} and {home}.")
+        say("Fill in the account, then: pvms load --from yesterday --to yesterday")
+        return 0
+
+    raise typer.Exit(guarded(command))

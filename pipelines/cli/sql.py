@@ -1,0 +1,92 @@
+"""`pvms sql`: reads the published warehouse and prints what a query returns."""
+
+import csv
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import duckdb
+import typer
+from rich.table import Table
+
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.lake.warehouse import open_published
+from pipelines.load.request import EXIT_USAGE
+
+HELP = """Run one SQL query on the published warehouse (DuckDB), read only.
+
+Prints a table on a terminal and CSV into a pipe; --format decides otherwise.
+
+Examples:
+
+  pvms sql "select * from marts.fct_plant_day order by local_date desc limit 10"
+
+  pvms sql "select plant_code, sum(pv_energy_kwh) from marts.fct_plant_day group by all" --format csv > yield.csv
+
+  pvms sql "select table_schema, table_name from information_schema.tables order by all"
+"""
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="The query, in quotes.")],
+    format_: Annotated[Format | None, typer.Option("--format", help="table, csv or json.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Run one SQL query on the published warehouse."""
+
+    def command() -> int:
+        settings = settings_for_command()
+        chosen = Format.JSON if as_json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
+        connection = open_published(settings.home)
+        try:
+            result = connection.execute(query)
+            names = [column[0] for column in result.description or []]
+            rows = result.fetchall()
+        except duckdb.Error as error:
+            say(f"{error}")
+            return EXIT_USAGE
+        finally:
+            connection.close()
+        write_rows(names, rows, chosen)
+        return 0
+
+    raise typer.Exit(guarded(command))
+
+
+def write_rows(names: list[str], rows: list[tuple[Any, ...]], chosen: Format) -> None:
+    """Write rows to stdout as a table, as CSV (RFC 4180, null as nothing) or as a JSON list of objects."""
+    if chosen is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+    elif chosen is Format.JSON:
+        json.dump([dict(zip(names, row, strict=True)) for row in rows], sys.stdout, default=str, indent=1)
+        sys.stdout.write("\n")
+    else:
+        stdout.print(as_table(names, rows))
+
+
+def as_table(names: list[str], rows: list[tuple[Any, ...]], title: str | None = None) -> Table:
+    """Rows as a table for a terminal: numbers to the right, three decimals, null as a dot."""
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(names):
+        numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        table.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "·"
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)

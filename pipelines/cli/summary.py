@@ -1,0 +1,38 @@
+"""The closing words of a load: what is there, what waits, what was refused, what failed."""
+
+from pipelines.load.request import LoadReport
+
+
+def summary_lines(report: LoadReport) -> list[str]:
+    """The report as sentences, most important last."""
+    rows = sum(report.rows.values())
+    lines = [
+        f"{_n(report.total_calls, 'call')}, {_n(rows, 'row')} landed, "
+        f"{_n(sum(report.cells.values()), 'period')} read, {report.already_covered:,} were already there, "
+        f"{_n(len(report.completed), 'partition')} complete."
+    ]
+    if report.provisional or report.empty:
+        lines.append(
+            f"{_n(report.provisional, 'period')} provisional (not over yet, or read too early: they are read again), "
+            f"{report.empty:,} empty."
+        )
+    if report.quarantined or report.unreadable_cells or report.implausible_values:
+        lines.append(
+            f"{_n(report.quarantined, 'record')} in quarantine (ops.quarantine), "
+            f"{report.unreadable_cells:,} unreadable and {report.implausible_values:,} implausible values (ops.schema_drift)."
+        )
+    lines += [f"Refused: {refusal.what}: {refusal.why}" for refusal in report.refusals]
+    for waiting in report.waiting:
+        when = f"; go on at {waiting.next_at:%Y-%m-%d %H:%M} UTC" if waiting.next_at else ""
+        lines.append(
+            f"The quota ended {waiting.dataset}: {_n(waiting.calls, 'call')} with {_n(waiting.cells, 'period')} "
+            f"left{when}. The same command goes on from here; --wait paces itself until all is there."
+        )
+    lines += [f"Failed: {failure}" for failure in report.failures]
+    if report.published:
+        lines.append("The warehouse is published.")
+    return lines
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

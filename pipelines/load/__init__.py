@@ -1,0 +1,1 @@
+"""Wires the rooms into one load: inventory, what is wanted, calls, landing, fold, warehouse. Runs without Dagster."""

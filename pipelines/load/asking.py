@@ -1,0 +1,174 @@
+"""Makes one planned call happen: waits for quota when told to, splits a batch that one bad plant spoils.
+
+What can't be had is sorted into four kinds, because each asks for something else: a quota (go on later), a
+refusal (ask the owner), a failure of one call (try again), and the end of everything (no server, no login).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipelines.load.request import Listener, LoadReport
+from pipelines.northbound.client import Answer, Client
+from pipelines.northbound.clock import Clock
+from pipelines.northbound.errors import (
+    BadAnswer,
+    CertificateNotTrusted,
+    LoginRefused,
+    NorthboundError,
+    PermissionDenied,
+    PlantNotAuthorized,
+    QuotaExhausted,
+    RequestInvalid,
+    RequestRejected,
+    ServerFault,
+    ServerUnreachable,
+    SystemBusy,
+    Timeout,
+    WrongAddress,
+)
+
+LONG_WAIT_SECONDS: Final = 60.0
+"""Waits above this are announced, so that a person who watches knows why nothing moves."""
+
+MAX_CONSECUTIVE_FAILURES: Final = 3
+"""After this many calls in a row have failed the server is having a bad hour; going on would burn quota."""
+
+BodyOf = Callable[[Sequence[str]], Mapping[str, Any]]
+
+
+def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """`items` in pieces of at most `size`, in their order."""
+    return (items[first : first + size] for first in range(0, len(items), size))
+
+
+class EndpointRefused(Exception):
+    """The account may not use this endpoint (401): nothing more is asked of it."""
+
+    def __init__(self, error: PermissionDenied) -> None:
+        """Keep the vendor's own error."""
+        super().__init__(str(error))
+        self.error = error
+
+
+class LoadStopped(Exception):
+    """No further call makes sense: no server, no login, no trust, or failure after failure."""
+
+    def __init__(self, error: NorthboundError) -> None:
+        """Keep the error that ended it."""
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer and the subjects it was asked for: all of the batch, or what a split left of it."""
+
+    subjects: tuple[str, ...]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The vendor refused this request for good (an old day, a wrong type); its periods are denied."""
+
+    subjects: tuple[str, ...]
+    error: NorthboundError
+
+
+@dataclass
+class Asker:
+    """Asks the vendor on behalf of one load and remembers which plants spoil batches."""
+
+    client: Client
+    clock: Clock
+    report: LoadReport
+    listener: Listener
+    wait: bool
+    refused_plants: dict[str, PlantNotAuthorized] = field(default_factory=dict)
+    _failures_in_a_row: int = 0
+
+    def ask(
+        self,
+        endpoint: str,
+        subjects: Sequence[str],
+        body_of: BodyOf,
+        plant_of: Mapping[str, str],
+        *,
+        why: str,
+    ) -> Iterator[Reply | Rejected]:
+        """Yield the answers for a batch of subjects; more than one if a refused plant made it split.
+
+        `plant_of` gives each subject's plant. A failed call yields nothing: it is in the report.
+
+        Raises:
+            QuotaExhausted: not now, and this load doesn't wait.
+            EndpointRefused, LoadStopped: see there.
+        """
+        open_subjects = [s for s in subjects if plant_of[s] not in self.refused_plants]
+        if not open_subjects:
+            return
+        try:
+            answer = self._call(endpoint, body_of(open_subjects), why)
+        except PlantNotAuthorized as error:
+            yield from self._split(endpoint, open_subjects, body_of, plant_of, why, error)
+        except RequestInvalid:
+            raise
+        except RequestRejected as error:
+            yield Rejected(tuple(open_subjects), error)
+        else:
+            if answer is not None:
+                yield Reply(tuple(open_subjects), answer)
+
+    def _split(
+        self,
+        endpoint: str,
+        subjects: Sequence[str],
+        body_of: BodyOf,
+        plant_of: Mapping[str, str],
+        why: str,
+        error: PlantNotAuthorized,
+    ) -> Iterator[Reply | Rejected]:
+        # Halving by plant finds one bad plant among n in about 2 log2 n calls; known ones are left out for good.
+        plants = list(dict.fromkeys(plant_of[s] for s in subjects))
+        if len(plants) == 1:
+            self.refused_plants[plants[0]] = error
+            self.report.refuse(f"plant {plants[0]}", error.describe())
+            return
+        half = set(plants[: len(plants) // 2])
+        for part in ([s for s in subjects if plant_of[s] in half], [s for s in subjects if plant_of[s] not in half]):
+            yield from self.ask(endpoint, part, body_of, plant_of, why=f"{why}, split after {error.code}")
+
+    def _call(self, endpoint: str, body: Mapping[str, Any], why: str) -> Answer | None:
+        while True:
+            try:
+                answer = self.client.call(endpoint, body, why=why)
+            except QuotaExhausted as exhausted:
+                if not self.wait or exhausted.next_at is None:
+                    raise
+                self._pause(exhausted, endpoint)
+            except PermissionDenied as error:
+                raise EndpointRefused(error) from error
+            except (LoginRefused, ServerUnreachable, CertificateNotTrusted, WrongAddress, SystemBusy) as error:
+                raise LoadStopped(error) from error
+            except (Timeout, BadAnswer, ServerFault) as error:
+                self._note_failure(error)
+                return None
+            else:
+                self._failures_in_a_row = 0
+                return answer
+
+    def _pause(self, exhausted: QuotaExhausted, endpoint: str) -> None:
+        assert exhausted.next_at is not None
+        seconds = max((exhausted.next_at - self.clock.now()).total_seconds(), 0.0) + 0.001
+        if seconds >= LONG_WAIT_SECONDS:
+            self.listener.message(
+                f"{endpoint}: the quota is used up; going on at {exhausted.next_at:%Y-%m-%d %H:%M} UTC"
+            )
+        self.clock.sleep(seconds)
+
+    def _note_failure(self, error: NorthboundError) -> None:
+        self.report.failures.append(error.describe())
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= MAX_CONSECUTIVE_FAILURES:
+            raise LoadStopped(error) from error

@@ -1,0 +1,70 @@
+"""Builds the warehouse beside the published one and publishes it: raw views, ops tables, dbt, rename."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from pipelines.lake.transform import run_dbt
+from pipelines.lake.warehouse import build_lock, prepare_build, publish
+from pipelines.load.inventory import current_fleet
+from pipelines.load.request import Listener, Silent
+from pipelines.load.services import Services
+from pipelines.owner_files import read_devices_file, read_plants_file
+from schemas.polars_types import polars_schema
+from schemas.tables import TABLES
+
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def build_and_publish(services: Services, listener: Listener | None = None) -> None:
+    """Make the published warehouse show the lake as it is now.
+
+    Raises:
+        TransformFailed: a dbt model or test failed; the published warehouse stays as it was.
+    """
+    watch = listener or Silent()
+    home = services.settings.home
+    with build_lock(home):
+        watch.progress("warehouse", 0, 3)
+        prepare(services)
+        watch.progress("warehouse", 1, 3)
+        run_dbt(home)
+        watch.progress("warehouse", 2, 3)
+        publish(home)
+        watch.progress("warehouse", 3, 3)
+
+
+def prepare(services: Services) -> None:
+    """Write schema raw (views over the lake's current files) and ops into the private build database."""
+    prepare_build(
+        services.settings.home,
+        api_calls=api_calls_frame(services),
+        coverage=services.coverage.rollup(),
+        overrides=override_frames(services),
+        threads=services.settings.duckdb_threads,
+        memory_limit=services.settings.duckdb_memory,
+    )
+
+
+def api_calls_frame(services: Services) -> pl.DataFrame:
+    """The ledger as rows of ops.api_calls."""
+    schema = polars_schema(TABLES["api_calls"])
+    records = [{name: getattr(record, name) for name in schema} for record in services.client.ledger.calls(_BEGINNING)]
+    return pl.DataFrame(records, schema=schema, orient="row")
+
+
+def override_frames(services: Services) -> dict[str, pl.DataFrame]:
+    """The owner's files as tables of schema ops: plant_overrides, device_overrides (by device_id)."""
+    devices = read_devices_file(services.settings.devices_file)
+    if not devices.is_empty():
+        by_serial = current_fleet(services).devices.select("device_sn", pl.col("device_id").alias("_found"))
+        devices = (
+            devices.join(by_serial.drop_nulls("device_sn").unique("device_sn"), on="device_sn", how="left")
+            .with_columns(pl.coalesce("device_id", "_found").alias("device_id"))
+            .drop("_found")
+        )
+    return {
+        "plant_overrides": read_plants_file(services.settings.plants_file),
+        "device_overrides": devices,
+    }

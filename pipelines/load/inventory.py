@@ -1,0 +1,143 @@
+"""The inventory: which plants and devices the account sees, in which time zone each plant lives."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from pipelines.lake.decode_flat import decode_devices, decode_plants
+from pipelines.lake.inventory import merge_devices, merge_plants
+from pipelines.lake.records import Decoded
+from pipelines.load.asking import Asker, LoadStopped, Rejected, chunks
+from pipelines.load.fleet import Fleet
+from pipelines.load.landing import note_side_results
+from pipelines.load.request import Listener, LoadReport
+from pipelines.load.services import Services
+from pipelines.northbound.errors import NorthboundError
+from pipelines.northbound.requests import devices_body
+from pipelines.owner_files import read_plants_file
+from pipelines.planning.zones import ZoneUnknown, resolve_zone
+from schemas.endpoints import ENDPOINTS
+
+PLANTS_PER_CALL: Final = ENDPOINTS["getDevList"].max_plants or 100
+
+INVENTORY_MAX_AGE: Final = timedelta(days=1)
+"""Static data change only when plants change (reference 2.3); a day old is fresh enough not to spend calls on."""
+
+
+def current_fleet(services: Services) -> Fleet:
+    """The fleet of the latest complete listing in the lake; empty before the first one. Asks nothing."""
+    plants = services.lake.read("plants")
+    devices = services.lake.read("devices")
+    if plants.is_empty() or devices.is_empty():
+        return Fleet(plants.clear(), devices.clear(), None)
+    # The device list is read after the plant list, so its time marks the listing as complete.
+    listed_at: datetime = devices["last_seen_at"].max()  # type: ignore[assignment]
+    latest = plants["last_seen_at"].max()
+    seen = plants.filter((pl.col("last_seen_at") == latest) & pl.col("time_zone").is_not_null())
+    owned = devices.filter(
+        (pl.col("last_seen_at") == listed_at) & pl.col("plant_code").is_in(seen["plant_code"].implode())
+    )
+    return Fleet(seen.sort("plant_code"), owned.sort("plant_code", "device_id"), listed_at)
+
+
+def ensure_inventory(services: Services, asker: Asker, report: LoadReport, listener: Listener, force: bool) -> Fleet:
+    """The fleet, listed anew if the last listing is over a day old or `force` says so.
+
+    Raises:
+        LoadStopped: the listing failed and there is no earlier one to go on with.
+    """
+    fleet = current_fleet(services)
+    services.client.counts = fleet.counts
+    fresh = fleet.listed_at is not None and services.clock.now() - fleet.listed_at < INVENTORY_MAX_AGE
+    if not fresh or force:
+        try:
+            _list_anew(services, asker, report, listener)
+        except (NorthboundError, LoadStopped) as error:
+            cause = error.error if isinstance(error, LoadStopped) else error
+            if fleet.listed_at is None or isinstance(error, LoadStopped):
+                raise LoadStopped(cause) from error
+            report.failures.append(f"The inventory could not be listed anew. {cause.describe()}")
+        services.lake.fold()
+        fleet = current_fleet(services)
+        services.client.counts = fleet.counts
+    _report_unknown_zones(services, report)
+    return fleet
+
+
+def _list_anew(services: Services, asker: Asker, report: LoadReport, listener: Listener) -> None:
+    listener.progress("inventory", 0, 2)
+    pages = services.client.plants(why="inventory")
+    listings = [
+        decode_plants(page.data, extracted_at=pages[0].server_time, account=services.client.account) for page in pages
+    ]
+    plants = _collect(services, report, listings)
+    listener.progress("inventory", 1, 2)
+    codes = plants["plant_code"].to_list()
+    services.client.counts = Fleet(plants, services.lake.read("devices"), None).counts
+    devices, listed = _list_devices(services, asker, report, codes, plants["extracted_at"][0] if codes else None)
+    zones = resolve_zones(services, plants)
+    merge_plants(services.lake, plants, zones)
+    if listed:
+        merge_devices(services.lake, devices)
+    listener.progress("inventory", 2, 2)
+
+
+def _list_devices(
+    services: Services, asker: Asker, report: LoadReport, codes: Sequence[str], extracted_at: datetime | None
+) -> tuple[pl.DataFrame, bool]:
+    itself = {code: code for code in codes}
+    listings: list[Decoded] = []
+    for batch in chunks(codes, PLANTS_PER_CALL):
+        for reply in asker.ask("getDevList", batch, devices_body, itself, why="inventory"):
+            if isinstance(reply, Rejected):
+                raise reply.error
+            assert extracted_at is not None
+            listings.append(
+                decode_devices(reply.answer.data, extracted_at=extracted_at, account=services.client.account)
+            )
+    if not listings:
+        return pl.DataFrame(), False
+    return _collect(services, report, listings), True
+
+
+def _collect(services: Services, report: LoadReport, listings: Sequence[Decoded]) -> pl.DataFrame:
+    for listing in listings:
+        note_side_results(services, report, listing)
+    return pl.concat([listing.rows for listing in listings])
+
+
+def resolve_zones(services: Services, plants: pl.DataFrame) -> Mapping[str, tuple[str, str]]:
+    """IANA zone and its source by plant code, for the plants whose zone is known.
+
+    `plants` has the columns of a plant listing. The order of the sources is DESIGN's: owner's file,
+    coordinates, offset of the grid connection date, `PVMS_DEFAULT_TIME_ZONE`.
+    """
+    owner = read_plants_file(services.settings.plants_file)
+    overrides = dict(zip(owner["plant_code"], owner["time_zone"], strict=True))
+    zones: dict[str, tuple[str, str]] = {}
+    for row in plants.iter_rows(named=True):
+        try:
+            zone = resolve_zone(
+                row["plant_code"],
+                row["latitude"],
+                row["longitude"],
+                row["grid_connection_date"],
+                overrides.get(row["plant_code"]),
+                services.settings.default_time_zone,
+            )
+        except ZoneUnknown:
+            continue
+        zones[row["plant_code"]] = (zone.name, zone.source)
+    return zones
+
+
+def _report_unknown_zones(services: Services, report: LoadReport) -> None:
+    plants = services.lake.read("plants")
+    for code in plants.filter(pl.col("time_zone").is_null())["plant_code"]:
+        report.refuse(
+            f"plant {code}",
+            "its time zone is unknown (no coordinates, no offset in its grid connection date). Give it a row in "
+            "PVMS_PLANTS_FILE (plant_code,time_zone) or set PVMS_DEFAULT_TIME_ZONE; nothing of it was loaded.",
+        )

@@ -1,0 +1,120 @@
+"""Lands decoded answers: good rows to a part, bad ones to quarantine, what they showed to drift, then coverage."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from pipelines.lake.coverage import Entry
+from pipelines.lake.records import Decoded
+from pipelines.lake.validate import validate
+from pipelines.load.request import LoadReport
+from pipelines.load.services import Services
+from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of
+from schemas.datasets import DATASETS
+from schemas.tables import Table
+
+
+def note_side_results(services: Services, report: LoadReport, decoded: Decoded) -> None:
+    """Keep what an answer held beside its good rows, and count it."""
+    if not decoded.quarantine.is_empty():
+        services.lake.quarantine(decoded.quarantine)
+        report.quarantined += decoded.quarantine.height
+    if not decoded.drift.is_empty():
+        services.lake.note_drift(decoded.drift, services.clock.now())
+        by_kind = dict(decoded.drift.group_by("kind").agg(pl.col("cells").sum()).iter_rows())
+        report.unreadable_cells += by_kind.get("unreadable_cell", 0)
+        report.implausible_values += by_kind.get("implausible_value", 0)
+
+
+def land_rows(services: Services, report: LoadReport, table: Table, rows: pl.DataFrame) -> None:
+    """Make good rows durable as a landing part."""
+    if rows.is_empty():
+        return
+    services.lake.land(table, validate(table, rows))
+    report.rows[table.name] = report.rows.get(table.name, 0) + rows.height
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The cells that one answer speaks for, with their subjects, and when the server said so."""
+
+    dataset: str
+    cells: Collection[Cell]
+    subjects: Mapping[str, Subject]
+    read_at: datetime
+
+
+def keep_answered_periods(rows: pl.DataFrame, answered: Answered) -> pl.DataFrame:
+    """Rows of the answered cells alone.
+
+    A history window that serves several zones cuts through some local days; half a day would look like a gap,
+    so only whole days are kept. They are asked again when they are wanted.
+    """
+    subject = subject_column(answered.dataset)
+    allowed = pl.DataFrame(
+        [(cell.subject, cell.period) for cell in answered.cells],
+        schema={"_subject": pl.String(), "local_date": pl.Date()},
+        orient="row",
+    ).unique()
+    return (
+        rows.with_columns(pl.col(subject).cast(pl.String).alias("_subject"))
+        .join(allowed, on=["_subject", "local_date"], how="semi")
+        .drop("_subject")
+    )
+
+
+def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: Answered) -> None:
+    """Record what the answered cells are now: final, empty, or provisional."""
+    subject = subject_column(answered.dataset)
+    counted = rows.group_by(pl.col(subject).cast(pl.String).alias("subject"), "local_date").len()
+    found: dict[tuple[str, date], int] = {(s, day): n for s, day, n in counted.iter_rows()}
+    period, margin = period_of(answered.dataset), final_margin(answered.dataset)
+    entries = []
+    for cell in answered.cells:
+        known = answered.subjects[cell.subject]
+        n = found.get((cell.subject, cell.period), 0)
+        settled = is_final(period, cell.period, known.zone, answered.read_at, margin)
+        state = "provisional" if not settled else "final" if n else "empty"
+        entries.append(
+            Entry(
+                dataset=answered.dataset,
+                subject=cell.subject,
+                plant_code=known.plant_code,
+                period=cell.period,
+                state=state,
+                rows=n,
+                extracted_at=answered.read_at,
+                reason=None,
+            )
+        )
+        report.provisional += state == "provisional"
+        report.empty += state == "empty"
+    services.coverage.record(entries)
+    report.cells[answered.dataset] = report.cells.get(answered.dataset, 0) + len(entries)
+
+
+def deny(
+    services: Services, dataset: str, cells: Collection[Cell], subjects: Mapping[str, Subject], reason: str
+) -> None:
+    """Record that the vendor refuses these cells for good."""
+    now = services.clock.now()
+    services.coverage.record(
+        Entry(
+            dataset=dataset,
+            subject=cell.subject,
+            plant_code=subjects[cell.subject].plant_code,
+            period=cell.period,
+            state="denied",
+            rows=0,
+            extracted_at=now,
+            reason=reason,
+        )
+        for cell in cells
+    )
+
+
+def subject_column(dataset: str) -> str:
+    """The raw column that identifies a dataset's subject."""
+    return "device_id" if DATASETS[dataset].subject == "device" else "plant_code"

@@ -1,0 +1,185 @@
+"""What a load is asked to do and what it reports: frozen data, no behaviour beyond the exit code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, Protocol
+
+PERIODIC_DATASETS: Final = (
+    "plant_daily",
+    "plant_hourly",
+    "plant_monthly",
+    "plant_yearly",
+    "device_daily",
+    "device_monthly",
+    "device_yearly",
+    "device_history",
+)
+"""Datasets with a past, cheapest and most telling first: reports answer most questions for few calls."""
+
+DEFAULT_DATASETS: Final = (*PERIODIC_DATASETS, "alarms")
+"""What `pvms load` takes when no dataset is named: everything that has a past, and alarms once as of now."""
+
+REALTIME_DATASETS: Final = ("plant_realtime", "device_realtime")
+
+LOADABLE_DATASETS: Final = (*DEFAULT_DATASETS, *REALTIME_DATASETS)
+
+EXIT_DONE: Final = 0
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_QUOTA: Final = 3
+EXIT_REFUSED: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+
+class UsageError(ValueError):
+    """The request itself can't be carried out: a future date, an unknown plant; nothing was asked of the vendor."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """Local dates `start`..`end`, both included, of the named datasets and plants (empty: all)."""
+
+    start: date
+    end: date
+    datasets: tuple[str, ...] = ()
+    plants: tuple[str, ...] = ()
+    wait: bool = False
+    force: bool = False
+    refresh_inventory: bool = False
+    why: str = "load"
+
+    @property
+    def wanted_datasets(self) -> tuple[str, ...]:
+        """The datasets in the order in which they are asked."""
+        named = self.datasets or DEFAULT_DATASETS
+        return tuple(name for name in LOADABLE_DATASETS if name in named)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPartition:
+    """One partition of one asset whose every wanted cell is covered.
+
+    `period` is the first day of the partition (day, month or year), None where the asset has plants alone.
+    """
+
+    dataset: str
+    plant_code: str
+    period: date | None
+    rows: int
+    subjects: int
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something the vendor refused for good: a dataset (401), a plant (20056), a period."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the quota left undone of one dataset, and when its next call may go out."""
+
+    dataset: str
+    calls: int
+    cells: int
+    next_at: datetime | None
+
+
+@dataclass
+class LoadReport:
+    """The outcome of a load; grows while it runs, read at its end."""
+
+    calls: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    cells: dict[str, int] = field(default_factory=dict)
+    already_covered: int = 0
+    provisional: int = 0
+    empty: int = 0
+    quarantined: int = 0
+    unreadable_cells: int = 0
+    implausible_values: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    completed: list[CompletedPartition] = field(default_factory=list)
+    published: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 all there, 1 a call failed, 3 the quota ended it, 4 something was refused for good; 1 wins, then 3."""
+        if self.failures:
+            return EXIT_ERROR
+        if self.waiting:
+            return EXIT_QUOTA
+        if self.refusals:
+            return EXIT_REFUSED
+        return EXIT_DONE
+
+    @property
+    def total_calls(self) -> int:
+        """Calls that went out, log-ins included."""
+        return sum(self.calls.values())
+
+    def refuse(self, what: str, why: str) -> None:
+        """Note a refusal once."""
+        refusal = Refusal(what, why)
+        if refusal not in self.refusals:
+            self.refusals.append(refusal)
+
+    def as_dict(self) -> Mapping[str, object]:
+        """The report for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "calls": self.calls,
+            "rows": self.rows,
+            "periods": self.cells,
+            "periods_already_there": self.already_covered,
+            "periods_provisional": self.provisional,
+            "periods_empty": self.empty,
+            "records_quarantined": self.quarantined,
+            "unreadable_cells": self.unreadable_cells,
+            "implausible_values": self.implausible_values,
+            "refused": [{"what": r.what, "why": r.why} for r in self.refusals],
+            "waiting": [
+                {
+                    "dataset": w.dataset,
+                    "calls": w.calls,
+                    "periods": w.cells,
+                    "next_at": w.next_at.isoformat() if w.next_at else None,
+                }
+                for w in self.waiting
+            ],
+            "failures": self.failures,
+            "partitions_completed": len(self.completed),
+            "warehouse_published": self.published,
+        }
+
+
+class Listener(Protocol):
+    """Who watches a load: the command line draws progress, Dagster records partitions."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` steps of a stage are behind us."""
+
+    def message(self, text: str) -> None:
+        """A sentence for the person who watches."""
+
+    def completed(self, partition: CompletedPartition) -> None:
+        """Every wanted cell of this partition is durable and covered."""
+
+
+class Silent:
+    """A listener that watches nothing."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Ignore."""
+
+    def message(self, text: str) -> None:
+        """Ignore."""
+
+    def completed(self, partition: CompletedPartition) -> None:
+        """Ignore."""

@@ -1,0 +1,71 @@
+"""Opens what a load works with: the client, the lake, coverage, and the folders under `PVMS_HOME`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipelines.lake.coverage import Coverage
+from pipelines.lake.store import Lake
+from pipelines.northbound.client import Client
+from pipelines.northbound.clock import Clock, SystemClock
+from pipelines.settings import Settings
+
+
+@dataclass
+class Services:
+    """The rooms of one load, opened on one `PVMS_HOME`."""
+
+    settings: Settings
+    clock: Clock
+    client: Client
+    lake: Lake
+    coverage: Coverage
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock | None = None) -> "Services":
+        """Open everything; creates the folders.
+
+        Raises:
+            SettingsError: no usable account is set.
+        """
+        account = settings.account
+        clock = clock or SystemClock()
+        state = state_dir(settings.home)
+        state.mkdir(parents=True, exist_ok=True)
+        client = Client(
+            base_url=account.base_url,
+            username=account.username,
+            password=account.password.get_secret_value(),
+            account=account.name,
+            state_dir=state,
+            flow_control=account.flow_control,
+            clock=clock,
+            language=account.language,
+        )
+        return cls(
+            settings=settings,
+            clock=clock,
+            client=client,
+            lake=Lake(settings.home),
+            coverage=Coverage(state / "coverage.sqlite"),
+        )
+
+    def close(self) -> None:
+        """Close the connections; the token stays cached for the next command."""
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close on the way out."""
+        self.close()
+
+
+def state_dir(home: Path) -> Path:
+    """Where our own state lives under a home."""
+    return home / "state"
