@@ -19,7 +19,7 @@ class DeviceType:
 _ALL: Final = (
     DeviceType(1, "string_inverter", "String inverter", history=True, realtime=True, report=True),
     DeviceType(2, "smartlogger", "SmartLogger"),
-    DeviceType(8, "sts", "STS (transformer station)"),
+    DeviceType(8, "sts", "STS"),
     DeviceType(10, "emi", "Environmental monitoring instrument (EMI)", history=True, realtime=True),
     DeviceType(13, "protocol_converter", "Protocol converter"),
     DeviceType(16, "general_device", "General device"),

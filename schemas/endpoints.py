@@ -69,7 +69,9 @@ OAUTH_BASIC: Final = Quota(DAY, base=1000, shared="oauth_basic")
 """4.1: 1,000 calls a day and owner over all basic interfaces together."""
 
 SESSION_QUOTA: Final = Quota(TEN_MINUTES, base=5)
-"""3.2.2.1 and 3.2.2.2: five logins and five logouts every 10 minutes; both policies know only this rule."""
+"""3.2.2.1 and 3.2.2.2: five logins and five logouts every 10 minutes, whatever the policy."""
+
+_SESSION_QUOTAS: Final = dict.fromkeys(("dynamic", "static", "oauth"), SESSION_QUOTA)
 
 BATCH: Final = 100
 """Plants or devices of one call, everywhere but in history (5.1)."""
@@ -108,14 +110,14 @@ _ALL: Final = (
         "/thirdData/login",
         "3.2.2.1",
         "Login",
-        {"dynamic": SESSION_QUOTA, "static": SESSION_QUOTA},
+        _SESSION_QUOTAS,
     ),
     Endpoint(
         "logout",
         "/thirdData/logout",
         "3.2.2.2",
         "Logout",
-        {"dynamic": SESSION_QUOTA, "static": SESSION_QUOTA},
+        _SESSION_QUOTAS,
     ),
     Endpoint(
         "stations",
