@@ -5,6 +5,7 @@ raised at once, and a quota is never waited for here: whoever plans the work dec
 """
 
 import json
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ from pipelines.northbound.session import TOKEN_HEADER, Credentials, Session
 from pipelines.northbound.tokens import TokenCache
 from pipelines.northbound.transport import Reply, Transport, checked_base_url
 from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS, Endpoint
+
+_log = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 3
 """Tries of one call where the error may pass. Each counts against the quota, so there are few."""
@@ -77,6 +80,15 @@ class _Patience:
     session_turns: int = SESSION_TURNS
     logged_in_again: bool = False
     dead_token: str | None = None
+
+    def wait_after(self, error: NorthboundError) -> float | None:
+        """Seconds to wait before the next try; None when there is none."""
+        if isinstance(error, SystemBusy):
+            return self.busy_waits.pop(0) if self.busy_waits else None
+        if not error.transient or not self.tries:
+            return None
+        self.tries -= 1
+        return RETRY_WAITS_S[-1 - self.tries] * random.uniform(0.5, 1.5)  # noqa: S311 no cryptography
 
 
 class Client:
@@ -191,14 +203,11 @@ class Client:
                 if patience.logged_in_again or not patience.session_turns:
                     raise error
                 patience.dead_token = token
-            except SystemBusy as error:
-                self._wait_while_busy(known, error, patience)
             except NorthboundError as error:
-                if not error.transient or not patience.tries:
+                wait = patience.wait_after(error)
+                if wait is None:
                     raise
-                wait = RETRY_WAITS_S[ATTEMPTS - 1 - patience.tries]
-                patience.tries -= 1
-                self._clock.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 no cryptography
+                self._wait(known, error, wait)
 
     def _check(self, known: Endpoint) -> None:
         """Don't spend a login on a call that the quota forbids anyway."""
@@ -217,15 +226,13 @@ class Client:
         patience.dead_token = None
         return token
 
-    def _wait_while_busy(self, known: Endpoint, error: SystemBusy, patience: _Patience) -> None:
-        if not patience.busy_waits:
-            raise error
-        wait = patience.busy_waits.pop(0)
-        later = self._clock.now() + timedelta(seconds=wait)
+    def _wait(self, known: Endpoint, error: NorthboundError, seconds: float) -> None:
+        later = self._clock.now() + timedelta(seconds=seconds)
         if not self.ledger.allowance(self.account, known.name, later, self.counts).granted:
             # The quota wouldn't allow the next try, so there is nothing to wait for here.
             raise error
-        self._clock.sleep(wait)
+        _log.warning("%s Trying again in %.0f s.", error.describe(), seconds)
+        self._clock.sleep(seconds)
 
     def _attempt(self, known: Endpoint, body: Mapping[str, Any], why: str, token: str) -> tuple[Answer, Page | None]:
         call_id = self.ledger.reserve(self.account, known.name, _in_short(body), why, self._clock.now(), self.counts)
@@ -274,7 +281,7 @@ class Client:
             bytes=len(reply.body) if reply else None,
             ms=reply.ms if reply else None,
             now=self._clock.now(),
-            counted=error.reached_server if error else True,
+            counted=error.costs_quota if error else True,
         )
 
 

@@ -20,8 +20,7 @@ the same call may succeed later without anybody's help; only such calls are ever
       IncompleteList          a paged list that doesn't add up
 """
 
-
-
+import sqlite3
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -35,8 +34,8 @@ class NorthboundError(Exception):
     """The word that the ledger keeps for a call that ended so."""
     default_advice: ClassVar[str] = ""
     default_transient: ClassVar[bool] = False
-    reached_server: ClassVar[bool] = True
-    """False only where the request certainly never left: such a call costs no quota."""
+    costs_quota: ClassVar[bool] = True
+    """False only where the vendor can't have counted the call for the account."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class ServerUnreachable(TransportError):
     """No connection: name not found, refused, no route, proxy in the way."""
 
     outcome = "unreachable"
-    reached_server = False
+    costs_quota = False
     default_advice = "Check SMARTPVMS_BASE_URL, the network, and HTTPS_PROXY/NO_PROXY if this machine needs a proxy."
 
 
@@ -93,7 +92,7 @@ class CertificateNotTrusted(TransportError):
     """The server's certificate doesn't verify. Waiting doesn't help."""
 
     outcome = "certificate"
-    reached_server = False
+    costs_quota = False
     default_transient = False
     default_advice = (
         "If a company proxy re-signs traffic, point SSL_CERT_FILE at its CA certificate (PEM); "
@@ -154,9 +153,13 @@ class LoginRefused(NorthboundError):
 
 
 class SessionExpired(NorthboundError):
-    """305, 306, 307: the token doesn't count any more, also after one new login."""
+    """305, 306, 307: the token doesn't count any more, also after one new login.
+
+    Costs no quota: that is counted per account, and a dead session names none.
+    """
 
     outcome = "session_expired"
+    costs_quota = False
     default_advice = (
         "An API account has one session, and each login ends the one before: some other program seems to use "
         "this account. Give this warehouse an API account of its own."
@@ -211,7 +214,7 @@ class RequestInvalid(RequestRejected, ValueError):
     """The request breaks one of the vendor's limits; it was stopped before a call was spent."""
 
     outcome = "invalid"
-    reached_server = False
+    costs_quota = False
 
 
 class IncompleteList(NorthboundError):
@@ -231,7 +234,7 @@ class QuotaExhausted(NorthboundError):
     """
 
     outcome = "quota_exhausted"
-    reached_server = False
+    costs_quota = False
 
     def __init__(
         self, message: str, *, next_at: datetime | None, code: int | None = None, endpoint: str | None = None
@@ -285,4 +288,9 @@ def describe_error(error: BaseException) -> str:
     """One sentence or two for users, for any error: what happened and what to do next."""
     if isinstance(error, NorthboundError):
         return error.describe()
+    if isinstance(error, sqlite3.Error):
+        return f"The ledger of calls can't be used: {error}. Check the disk that PVMS_HOME is on, and its permissions."
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}. Check the disk that PVMS_HOME is on, and its permissions."
     return f"{type(error).__name__}: {error}"

@@ -122,6 +122,10 @@ def judge_logout(reply: Reply, *, hide: tuple[str, ...] = ()) -> None:
         _judged("logout", reply, hide)
     except SessionExpired:
         return
+    except ServerFault as error:
+        # 20004 is the reference's example of a logout that came too late (3.2.2.2).
+        if error.code is None:
+            raise
 
 
 def token_of(reply: Reply) -> str | None:

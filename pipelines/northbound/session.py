@@ -147,7 +147,7 @@ class Session:
             bytes=None,
             ms=None,
             now=self._clock.now(),
-            counted=error.reached_server if error else True,
+            counted=error.costs_quota if error else True,
         )
 
 
