@@ -6,6 +6,7 @@ Nothing is judged here but whether an answer came at all; what it means is decid
 
 import ipaddress
 import json
+import logging
 import os
 import ssl
 import time
@@ -28,6 +29,9 @@ from pipelines.northbound.errors import (
     Timeout,
     WrongAddress,
 )
+
+# At DEBUG it writes down the headers of every answer, and a login's answer holds the token.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """Three lost SYN packets are repeated within 7 s; who hasn't answered after 10 s isn't there."""
