@@ -1,0 +1,102 @@
+{{ config(materialized='table') }}
+-- Which plant-days there are, when they begin and end, and how many 5-minute slots are expected in each.
+with days as (
+
+    select
+        plant_code,
+        local_date
+    from {{ ref('stg_plant_daily') }}
+    union
+    select
+        plant_code,
+        period as local_date
+    from {{ source('ops', 'coverage') }}
+    where
+        dataset in ('plant_daily', 'plant_hourly', 'device_history')
+        and covered > 0
+
+),
+
+located as (
+
+    select
+        days.plant_code,
+        days.local_date,
+        plants.time_zone,
+        -- 0,0 is what the interface sends for "not set".
+        case when plants.latitude != 0 or plants.longitude != 0 then plants.latitude end as latitude,
+        case when plants.latitude != 0 or plants.longitude != 0 then plants.longitude end as longitude,
+        {{ local_day_start('days.local_date', 'plants.time_zone') }} as day_start_utc,
+        {{ local_day_start('(days.local_date + 1)', 'plants.time_zone') }} as day_end_utc
+    from days
+    left join {{ ref('stg_plants') }} as plants
+        on days.plant_code = plants.plant_code
+
+),
+
+sun as (
+
+    select
+        *,
+        {{ sun_declination(sun_day_angle('local_date')) }} as declination,
+        -- Solar noon by the clock of Greenwich, brought into the local day.
+        day_start_utc + to_milliseconds((60000 * (
+            (
+                720 - 4 * longitude - {{ sun_equation_of_time(sun_day_angle('local_date')) }}
+                - (epoch(day_start_utc) / 60) % 1440 + 2880
+            ) % 1440
+        ))::bigint) as solar_noon_utc
+    from located
+
+),
+
+elevations as (
+
+    select
+        *,
+        -- Where the sun stays low all day, half its height at noon has to do.
+        least(
+            {{ var('inverter_daylight_degrees') }},
+            greatest(0, (90 - abs(latitude - declination)) / 2)
+        ) as inverter_elevation
+    from sun
+
+),
+
+halves as (
+
+    select
+        *,
+        {{ sun_half_day_minutes('latitude', 'declination', '0') }} as sun_minutes,
+        {{ sun_half_day_minutes('latitude', 'declination', 'inverter_elevation') }} as inverter_minutes
+    from elevations
+
+),
+
+windows as (
+
+    select
+        *,
+        solar_noon_utc - to_milliseconds((60000 * sun_minutes)::bigint) as sunrise_utc,
+        solar_noon_utc + to_milliseconds((60000 * sun_minutes)::bigint) as sunset_utc,
+        solar_noon_utc - to_milliseconds((60000 * inverter_minutes)::bigint) as inverter_daylight_start_utc,
+        solar_noon_utc + to_milliseconds((60000 * inverter_minutes)::bigint) as inverter_daylight_end_utc
+    from halves
+
+)
+
+select
+    plant_code,
+    local_date,
+    time_zone,
+    day_start_utc,
+    day_end_utc,
+    (epoch(day_end_utc) - epoch(day_start_utc))::bigint // 300 as day_slots,
+    solar_noon_utc,
+    sunrise_utc,
+    sunset_utc,
+    {{ slots_between('sunrise_utc', 'sunset_utc') }} as sun_slots,
+    inverter_daylight_start_utc,
+    inverter_daylight_end_utc,
+    {{ slots_between('inverter_daylight_start_utc', 'inverter_daylight_end_utc') }} as inverter_slots
+from windows
