@@ -36,12 +36,13 @@ class FlatShape:
     table: Table
     keys: Mapping[str, str]
     """Vendor's key -> column; several keys may name one column, the first that a record holds counts."""
-    required: tuple[str, ...]
-    """Vendor's keys without which a record can't be filed."""
-    unique: tuple[str, ...]
-    """Columns of which one answer may hold each combination once: the last wins."""
     left_out: frozenset[str] = frozenset()
     """Documented keys that have no column on purpose."""
+
+    def required(self) -> list[str]:
+        """Vendor's keys without which a record can't be filed: those of columns that are never null."""
+        never_null = {column.name for column in self.table.columns if not column.nullable}
+        return [key for key, column in self.keys.items() if column in never_null]
 
     def schema(self) -> Schema:
         """Columns and types of the decoded rows, in the table's order."""
@@ -62,8 +63,6 @@ _PLANTS: Final = FlatShape(
         "contactMethod": "contact_method",
         "gridConnectionDate": "grid_connection_date",
     },
-    required=("plantCode",),
-    unique=("plant_code",),
 )
 
 _DEVICES: Final = FlatShape(
@@ -81,8 +80,6 @@ _DEVICES: Final = FlatShape(
         "longitude": "longitude",
         "latitude": "latitude",
     },
-    required=("id", "stationCode"),
-    unique=("device_id",),
 )
 
 _ALARMS: Final = FlatShape(
@@ -103,8 +100,6 @@ _ALARMS: Final = FlatShape(
         "raiseTime": "raise_time",
         "repairSuggestion": "repair_suggestion",
     },
-    required=("stationCode", "alarmId", "raiseTime"),
-    unique=("plant_code", "device_sn", "device_name", "alarm_id", "cause_id", "raise_time"),
     # A plant's name can be its owner's; raw.plants holds it once.
     left_out=frozenset({"stationName"}),
 )
@@ -164,7 +159,7 @@ def _decode(shape: FlatShape, data: bytes, extracted_at: datetime, account: str)
         pl.lit(account).alias("account"),
     )
     landed = landed.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
-    rows = last_of_each_key(landed, shape.unique)
+    rows = last_of_each_key(landed, shape.table.key)
     dataset = shape.table.dataset or shape.table.name
     return Decoded(
         rows=rows,
@@ -178,7 +173,7 @@ def _refuse(shape: FlatShape, records: Sequence[Any], schema: Schema, extracted_
     """The records that can't be filed, with the reason."""
     refused = {position: NOT_AN_OBJECT for position, record in enumerate(records) if not isinstance(record, dict)}
     objects = [record if isinstance(record, dict) else {} for record in records]
-    for key in shape.required:
+    for key in shape.required():
         dtype = schema[shape.keys[key]]
         column, unread = _reader(dtype)([record.get(key) for record in objects])
         for position in column.is_null().arg_true():

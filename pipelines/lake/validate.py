@@ -4,16 +4,21 @@ Checks are few and look at the whole frame, because a check per column costs mor
 once per large batch, on a collected frame.
 """
 
+from collections.abc import Iterator, Set
 from typing import Final
 
 import pandera.errors
 import polars as pl
 
+from schemas.polars_types import polars_schema
 from schemas.tables import Table
 from schemas.validation import validator
 
 _FARTHEST_DAYS: Final = 2
 """An instant's local date is at most 14 hours off its UTC date, a label's 12 hours more."""
+
+_SENTENCE: Final = 300
+"""Characters of another library's message that we pass on."""
 
 _DAYS_IN_PERIOD: Final = {"month": 31, "year": 366}
 
@@ -28,26 +33,47 @@ def validate(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     Beside names, types, nulls and keys (the table's own schema) it refuses NaN and infinite values, which
     are neither a number nor null, and a local date that is far from the row's own instant.
     """
-    try:
-        validator(table).validate(frame, lazy=True)
-    except (pandera.errors.SchemaErrors, pandera.errors.SchemaError) as error:
-        raise LandingBug(f"rows for {table.schema}.{table.name} {_first_fault(error)}") from error
-    for fault in (_not_finite(frame), _misfiled(table, frame)):
-        if fault:
-            raise LandingBug(f"rows for {table.schema}.{table.name} {fault}")
+    for fault in _faults(table, frame):
+        raise LandingBug(f"rows for {table.schema}.{table.name} {fault}")
     return frame
 
 
-def _first_fault(error: pandera.errors.SchemaErrors | pandera.errors.SchemaError) -> str:
-    """The first of pandera's findings, in one line."""
-    if isinstance(error, pandera.errors.SchemaErrors):
+def _faults(table: Table, frame: pl.DataFrame) -> Iterator[str]:
+    """What is wrong with the frame, cheapest check first; later checks rely on the earlier ones."""
+    checks = (_wrong_columns, _against_schema, _not_finite, _misfiled)
+    yield from (fault for check in checks if (fault := check(table, frame)) is not None)
+
+
+def _wrong_columns(table: Table, frame: pl.DataFrame | pl.LazyFrame) -> str | None:
+    """Pandera finds these too, but prints the whole schema with them; and it lets a LazyFrame through."""
+    if not isinstance(frame, pl.DataFrame):
+        return "are a frame that isn't collected: its values would go unchecked"
+    wanted, found = polars_schema(table), dict(frame.schema)
+    if missing := wanted.keys() - found.keys():
+        return f"lack {_names(missing)}"
+    if surplus := found.keys() - wanted.keys():
+        return f"hold columns that the table doesn't know: {_names(surplus)}"
+    return None
+
+
+def _names(columns: Set[str]) -> str:
+    shown = sorted(columns)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _against_schema(table: Table, frame: pl.DataFrame) -> str | None:
+    """Types, order, nulls where there must be none, keys that occur twice."""
+    try:
+        validator(table).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
         found = error.schema_errors
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return f"break their own schema: {str(found[0]).splitlines()[0]}{more}"
-    return f"break their own schema: {str(error).splitlines()[0]}"
+        first = str(found[0]).splitlines()[0][:_SENTENCE]
+        return f"break their own schema: {first}{more}"
+    return None
 
 
-def _not_finite(frame: pl.DataFrame) -> str | None:
+def _not_finite(table: Table, frame: pl.DataFrame) -> str | None:
     numbers = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     if not numbers or frame.is_empty():
         return None
