@@ -30,8 +30,8 @@ class Site:
 class InverterSpec:
     """One inverter: `dc_kwp` of strings on `mppts` trackers, `ac_kw` rating.
 
-    `strings` counts the strings in use, two on a tracker; `dead_string` is the number of one that gives
-    nothing from the first day on.
+    `strings` counts the strings in use, spread over the trackers; `dead_string` is the number of one that gives
+    nothing from the first day on. `hybrid`: a residential inverter whose storage hangs on its DC side.
     """
 
     dc_kwp: float
@@ -42,6 +42,7 @@ class InverterSpec:
     dead_string: int | None = None
     sleeps_without_rows: bool = False
     limited: bool = False
+    hybrid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

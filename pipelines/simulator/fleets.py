@@ -142,7 +142,7 @@ class FleetBuilder:
         """Residential devices: one inverter, its battery if there is one, a power sensor, a dongle."""
         kwp = plant.capacity_kwp
         ac_kw = round(kwp * 0.9, 1)
-        spec = InverterSpec(kwp, ac_kw, mppts=2, strings=2, phases=phases)
+        spec = InverterSpec(kwp, ac_kw, mppts=2, strings=2, phases=phases, hybrid=True)
         model = f"SUN2000-{ac_kw:g}KTL-{'M1' if phases == 3 else 'L1'}"
         self.device(plant, 38, "Inverter-1", model=model, inverter=spec, negative_id=negative_id)
         if plant.battery:
@@ -262,7 +262,7 @@ def build_portfolio() -> FleetBuilder:
 
 
 def _connected(index: int) -> str:
-    month = index * 7 % 22
+    month = 6 + index * 7 % 22
     return f"{2024 + month // 12}-{month % 12 + 1:02d}-{index * 5 % 27 + 1:02d}T{index % 9 + 8:02d}:30:00"
 
 
