@@ -9,13 +9,10 @@ def summary_lines(report: LoadReport) -> list[str]:
     lines = [
         f"{_n(report.total_calls, 'call')}, {_n(rows, 'row')} landed, "
         f"{_n(sum(report.cells.values()), 'period')} read, {report.already_covered:,} were already there, "
-        f"{_n(len(report.completed), 'partition')} complete."
+        f"{_n(report.completed, 'partition')} complete."
     ]
     if report.provisional or report.empty:
-        lines.append(
-            f"{_n(report.provisional, 'period')} provisional (not over yet, or read too early: they are read again), "
-            f"{report.empty:,} empty."
-        )
+        lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.quarantined or report.unreadable_cells or report.implausible_values:
         lines.append(
             f"{_n(report.quarantined, 'record')} in quarantine (ops.quarantine), "

@@ -7,6 +7,7 @@ from typing import Final
 from pipelines.load.asking import Asker
 from pipelines.load.fleet import Fleet
 from pipelines.load.inventory import ensure_inventory
+from pipelines.load.partitions import Touched
 from pipelines.load.periodic import PeriodicLoad
 from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport, LoadRequest
 from pipelines.load.run import check_dates, check_plants
@@ -42,14 +43,14 @@ def cost_of(request: LoadRequest, services: Services, listener: Listener) -> Cos
     asker = Asker(services.client, services.clock, report, listener, wait=False)
     fleet = ensure_inventory(services, asker, report, listener, request.refresh_inventory)
     check_plants(request, fleet)
-    load = PeriodicLoad(services, request, fleet, asker, report, listener.progress)
+    load = PeriodicLoad(services, request, fleet, asker, report, listener.progress, Touched())
     estimates: dict[str, Estimate] = {}
     wanted = 0
     for dataset in request.wanted_datasets:
         if dataset not in PERIODIC_DATASETS:
             continue
         subjects = fleet.subjects(dataset, request.plants)
-        todo = load.todo(dataset, subjects, declare=False)
+        todo = load.todo(dataset, subjects, request.start, request.end, declare=False)
         wanted += len(todo)
         calls = len(load.plan(dataset, todo, subjects))
         estimates[dataset] = _estimate(

@@ -44,7 +44,7 @@ def load_instant(
     try:
         poll(services, request, fleet, asker, report)
     except QuotaExhausted as exhausted:
-        report.waiting.append(Waiting(dataset, 1, 0, exhausted.next_at))
+        report.wait_for(Waiting(dataset, 1, 0, exhausted.next_at))
     except EndpointRefused as refused:
         report.refuse(dataset, refused.error.describe())
 

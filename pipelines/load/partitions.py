@@ -1,13 +1,17 @@
 """Which partitions a load completed: those whose every wanted cell is covered, by coverage alone."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Final
+
+import polars as pl
 
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.load.fleet import Fleet
 from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition
 from pipelines.planning.calendar import Period, first_of, next_period
-from pipelines.planning.cells import wanted_cells
+from pipelines.planning.cells import Cell, Subject, wanted_cells
 
 PARTITION_PERIODS: dict[str, Period | None] = {
     "device_history": "day",
@@ -22,7 +26,10 @@ PARTITION_PERIODS: dict[str, Period | None] = {
 }
 """How each asset is partitioned beside its plants (None: by plants alone)."""
 
-COVERED_STATES = frozenset({"final", "provisional", "empty"})
+SAMPLE_ROWS: Final = 3
+SAMPLE_COLUMNS: Final = 10
+
+COVERED_STATES: Final = frozenset({"final", "provisional", "empty"})
 
 
 def partition_first(dataset: str, period: date) -> date | None:
@@ -31,8 +38,40 @@ def partition_first(dataset: str, period: date) -> date | None:
     return None if grain is None else first_of(grain, period)
 
 
+@dataclass
+class Touched:
+    """The partitions of which the running range of a load has read something, with a few of their rows.
+
+    Cleared from range to range, so that it doesn't grow with the number of days.
+    """
+
+    samples: dict[tuple[str, str, date | None], str | None] = field(default_factory=dict)
+
+    def note(self, dataset: str, cells: Collection[Cell], subjects: Mapping[str, Subject], rows: pl.DataFrame) -> None:
+        """Note the partitions of `cells`; `rows` are what was read of them."""
+        keys = {(dataset, subjects[c.subject].plant_code, partition_first(dataset, c.period)) for c in cells}
+        for key in keys - self.samples.keys():
+            self.samples[key] = sample_table(rows.filter(pl.col("plant_code") == key[1]))
+
+
+def sample_table(rows: pl.DataFrame) -> str | None:
+    """The first rows and columns as a Markdown table; None if there are none."""
+    if rows.is_empty():
+        return None
+    few = rows.head(SAMPLE_ROWS).select(rows.columns[:SAMPLE_COLUMNS])
+    lines = [few.columns, ["---"] * few.width, *([str(value) for value in row] for row in few.iter_rows())]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
 def completed_partitions(
-    fleet: Fleet, coverage: Coverage, dataset: str, start: date, end: date, plants: Collection[str], now: datetime
+    touched: Touched,
+    fleet: Fleet,
+    coverage: Coverage,
+    dataset: str,
+    start: date,
+    end: date,
+    plants: Collection[str],
+    now: datetime,
 ) -> Iterable[CompletedPartition]:
     """Partitions of one dataset that touch `start`..`end` and are complete, in the plants' order."""
     if dataset not in PERIODIC_DATASETS:
@@ -55,6 +94,8 @@ def completed_partitions(
                 rows=sum(entry.rows for entry in covered),
                 subjects=len({entry.subject for entry in covered}),
                 provisional=any(entry.state == "provisional" for entry in covered),
+                touched=(dataset, plant, first) in touched.samples,
+                sample=touched.samples.get((dataset, plant, first)),
             )
 
 
@@ -65,7 +106,7 @@ def _observed_today(
     chosen = fleet.plant_subjects(plants)
     for (subject, period), entry in sorted(coverage.states(dataset, None, *around).items()):
         if subject in chosen and entry.state in COVERED_STATES:
-            yield CompletedPartition(dataset, subject, period, entry.rows, 1, provisional=False)
+            yield CompletedPartition(dataset, subject, period, entry.rows, 1, provisional=False, touched=True)
 
 
 def _span(dataset: str, start: date, end: date) -> tuple[date, date]:

@@ -10,6 +10,7 @@ from pipelines.lake.decode import decode
 from pipelines.load.asking import Asker, EndpointRefused, Rejected, Reply
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import Answered, cover, deny, keep_answered_periods, land_rows, note_side_results
+from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
 from pipelines.load.services import Services
 from pipelines.northbound.errors import QuotaExhausted
@@ -31,6 +32,7 @@ SEAT_REACH: Final = timedelta(days=2)
 """A history window has three days, so nothing further than two days from a wanted day can ride along."""
 
 Call = HistoryCall | ReportCall
+Ending = QuotaExhausted | EndpointRefused
 Progress = Callable[[str, int, int], None]
 
 
@@ -44,34 +46,44 @@ class PeriodicLoad:
     asker: Asker
     report: LoadReport
     progress: Progress
+    touched: Touched
 
-    def run(self, dataset: str) -> None:
-        """Load one dataset as far as the quota goes.
+    def run(self, dataset: str, start: date, end: date) -> Ending | None:
+        """Load one dataset over `start`..`end` as far as the quota goes; returns what ended it early, if anything did.
 
         Raises:
             LoadStopped: no further call makes sense.
         """
         subjects = self.fleet.subjects(dataset, self.request.plants)
-        todo = self.todo(dataset, subjects)
+        todo = self.todo(dataset, subjects, start, end)
         calls = self.plan(dataset, todo, subjects)
         everyone = self.fleet.subjects(dataset)
         for done, call in enumerate(calls):
             self.progress(dataset, done, len(calls))
             try:
                 self._carry(dataset, call, everyone)
-            except QuotaExhausted as exhausted:
-                left = calls[done:]
-                cells = sum(len(c.cells) for c in left)
-                self.report.waiting.append(Waiting(dataset, len(left), cells, exhausted.next_at))
-                break
-            except EndpointRefused as refused:
-                self.report.refuse(dataset, refused.error.describe())
-                left_cells = [cell for c in calls[done:] for cell in c.cells]
-                deny(self.services, dataset, left_cells, everyone, refused.error.describe())
-                break
+            except (QuotaExhausted, EndpointRefused) as ending:
+                self._leave(dataset, calls[done:], everyone, ending)
+                return ending
             if self.services.lake.pending_parts() >= FOLD_EVERY_PARTS:
                 self.services.lake.fold()
         self.progress(dataset, len(calls), len(calls))
+        return None
+
+    def leave(self, dataset: str, start: date, end: date, ending: Ending) -> None:
+        """Note what of `start`..`end` stays undone because an earlier range of the dataset ended so."""
+        subjects = self.fleet.subjects(dataset, self.request.plants)
+        calls = self.plan(dataset, self.todo(dataset, subjects, start, end), subjects)
+        if calls:
+            self._leave(dataset, calls, self.fleet.subjects(dataset), ending)
+
+    def _leave(self, dataset: str, calls: Sequence[Call], everyone: Mapping[str, Subject], ending: Ending) -> None:
+        cells = [cell for call in calls for cell in call.cells]
+        if isinstance(ending, QuotaExhausted):
+            self.report.wait_for(Waiting(dataset, len(calls), len(cells), ending.next_at))
+        else:
+            self.report.refuse(dataset, ending.error.describe())
+            deny(self.services, dataset, cells, everyone, ending.error.describe())
 
     def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
         """The calls that carry `todo`; history calls fill their empty seats with other wanted cells."""
@@ -82,10 +94,12 @@ class PeriodicLoad:
         everyone = self.fleet.subjects(dataset)
         return fill_seats(calls, self._other_wanted(dataset, todo, everyone), everyone)
 
-    def todo(self, dataset: str, subjects: Mapping[str, Subject], *, declare: bool = True) -> list[Cell]:
+    def todo(
+        self, dataset: str, subjects: Mapping[str, Subject], start: date, end: date, *, declare: bool = True
+    ) -> list[Cell]:
         """Wanted minus covered. `declare` writes the wanted cells down, so that later loads fill seats with them."""
         now = self.services.clock.now()
-        wanted = wanted_cells(dataset, subjects.values(), self.request.start, self.request.end, now)
+        wanted = wanted_cells(dataset, subjects.values(), start, end, now)
         if declare:
             self.services.coverage.declare(
                 (cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted
@@ -179,6 +193,7 @@ class PeriodicLoad:
         rows = keep_answered_periods(decoded.rows, answered)
         land_rows(self.services, self.report, table, rows)
         cover(self.services, self.report, rows, answered)
+        self.touched.note(dataset, answered.cells, subjects, rows)
 
 
 def _body_of(call: Call, dataset: str) -> Callable[[Sequence[str]], Mapping[str, Any]]:

@@ -61,6 +61,7 @@ class CompletedPartition:
     """One partition of one asset whose every wanted cell is covered.
 
     `period` is the first day of the partition (day, month or year), None where the asset has plants alone.
+    `touched`: this load read some of it. `sample`: a few of the rows read, as a Markdown table.
     """
 
     dataset: str
@@ -69,6 +70,8 @@ class CompletedPartition:
     rows: int
     subjects: int
     provisional: bool
+    touched: bool
+    sample: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class LoadReport:
     refusals: list[Refusal] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    completed: list[CompletedPartition] = field(default_factory=list)
+    completed: int = 0
     published: bool = False
 
     @property
@@ -129,6 +132,16 @@ class LoadReport:
         refusal = Refusal(what, why)
         if refusal not in self.refusals:
             self.refusals.append(refusal)
+
+    def wait_for(self, waiting: Waiting) -> None:
+        """Note what the quota leaves undone; further ranges of one dataset are added up."""
+        for index, known in enumerate(self.waiting):
+            if known.dataset == waiting.dataset:
+                self.waiting[index] = Waiting(
+                    known.dataset, known.calls + waiting.calls, known.cells + waiting.cells, known.next_at
+                )
+                return
+        self.waiting.append(waiting)
 
     def as_dict(self) -> Mapping[str, object]:
         """The report for `--json`."""
@@ -154,7 +167,7 @@ class LoadReport:
                 for w in self.waiting
             ],
             "failures": self.failures,
-            "partitions_completed": len(self.completed),
+            "partitions_completed": self.completed,
             "warehouse_published": self.published,
         }
 

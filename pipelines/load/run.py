@@ -1,14 +1,16 @@
 """One load from request to published warehouse. The order is always file, then coverage, then event."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from pipelines.load.asking import Asker, LoadStopped
 from pipelines.load.build import build_and_publish
 from pipelines.load.fleet import Fleet
 from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
-from pipelines.load.partitions import completed_partitions
+from pipelines.load.partitions import Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
 from pipelines.load.request import (
     PERIODIC_DATASETS,
@@ -19,14 +21,24 @@ from pipelines.load.request import (
     UsageError,
 )
 from pipelines.load.services import Services
+from schemas.datasets import DATASETS
+
+DAYS_AT_ONCE: Final = 30
+"""Days of 5-minute and hourly data planned at once: whole 3-day windows, so that the cuts cost no call."""
 
 
 def run_load(
-    request: LoadRequest, services: Services, listener: Listener | None = None, *, build: bool = True
+    request: LoadRequest,
+    services: Services,
+    listener: Listener | None = None,
+    *,
+    build: bool = True,
+    on_inventory: Callable[[Fleet], None] | None = None,
 ) -> LoadReport:
     """Load what is wanted and not there, within quota; build and publish the warehouse.
 
-    What was done stays, however the load ends. `build=False` leaves the warehouse to the caller.
+    What was done stays, however the load ends. `build=False` leaves the warehouse to the caller;
+    `on_inventory` is told the fleet before anything else is asked.
 
     Raises:
         UsageError: a future date or an unknown plant, before any data is asked for.
@@ -41,6 +53,8 @@ def run_load(
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
         check_plants(request, fleet)
+        if on_inventory is not None:
+            on_inventory(fleet)
         _load_datasets(request, services, watch, report, asker, fleet)
     except LoadStopped as stopped:
         text = stopped.error.describe()
@@ -53,32 +67,58 @@ def run_load(
 def _load_datasets(
     request: LoadRequest, services: Services, watch: Listener, report: LoadReport, asker: Asker, fleet: Fleet
 ) -> None:
-    periodic = PeriodicLoad(services, request, fleet, asker, report, watch.progress)
-    begun: list[str] = []
+    touched = Touched()
+    periodic = PeriodicLoad(services, request, fleet, asker, report, watch.progress, touched)
+
+    def tell(dataset: str, start: date, end: date) -> None:
+        now = services.clock.now()
+        for partition in completed_partitions(
+            touched, fleet, services.coverage, dataset, start, end, request.plants, now
+        ):
+            report.completed += 1
+            watch.completed(partition)
+        touched.samples.clear()
+
     try:
         for dataset in request.wanted_datasets:
-            begun.append(dataset)
-            if dataset in PERIODIC_DATASETS:
-                periodic.run(dataset)
-            else:
+            if dataset not in PERIODIC_DATASETS:
                 load_instant(services, request, fleet, asker, report, dataset)
+                if dataset == "alarms":
+                    tell(dataset, request.start, request.end)
+                continue
+            ending = None
+            for start, end in ranges(dataset, request.start, request.end):
+                if ending is not None:
+                    periodic.leave(dataset, start, end, ending)
+                    continue
+                try:
+                    ending = periodic.run(dataset, start, end)
+                finally:
+                    # Also when the load ends here: what has landed is told.
+                    tell(dataset, start, end)
     finally:
-        # Also when the load ends early: what has landed is folded and its partitions are told.
         services.lake.fold(lambda done, total: watch.progress("fold", done, total))
-        for dataset in begun:
-            _tell_completed(request, services, watch, report, fleet, dataset)
 
 
-def _tell_completed(
-    request: LoadRequest, services: Services, watch: Listener, report: LoadReport, fleet: Fleet, dataset: str
-) -> None:
-    if dataset.endswith("realtime"):
-        return
-    for partition in completed_partitions(
-        fleet, services.coverage, dataset, request.start, request.end, request.plants, services.clock.now()
-    ):
-        report.completed.append(partition)
-        watch.completed(partition)
+def ranges(dataset: str, start: date, end: date) -> list[tuple[date, date]]:
+    """`start`..`end` in pieces, newest first, so that a load's memory doesn't grow with the number of days.
+
+    Pieces end where calls end anyway: blocks of whole 3-day windows for what is asked by day, calendar years for
+    what is asked by month. Monthly and yearly reports are few and stay whole.
+    """
+    window = DATASETS[dataset].window
+    pieces: list[tuple[date, date]] = []
+    last = end
+    while last >= start:
+        if window in ("range", "day"):
+            first = last - timedelta(days=DAYS_AT_ONCE - 1)
+        elif window == "month":
+            first = date(last.year, 1, 1)
+        else:
+            first = start
+        pieces.append((max(first, start), last))
+        last = max(first, start) - timedelta(days=1)
+    return pieces
 
 
 def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: datetime, build: bool) -> LoadReport:
@@ -119,6 +159,6 @@ def check_plants(request: LoadRequest, fleet: Fleet) -> None:
         some = ", ".join(list(fleet.zones)[:5])
         raise UsageError(
             f"Unknown plant {', '.join(unknown)}. This account sees {len(fleet.zones)} plants, such as {some}; "
-            '`pvms sql "select plant_code, plant_name from raw.plants"` lists them, '
+            "raw.plants lists them all, "
             "--refresh-inventory asks the vendor anew."
         )

@@ -1,0 +1,26 @@
+"""Puts the definitions together; tests call it with their own settings."""
+
+import dagster as dg
+
+from assets import alarms, history, inventory, marts, realtime, reports
+from assets.jobs import load_job
+from assets.partitions import partition_plan
+from assets.resources import RESOURCE, Pvms, as_resource
+
+
+def build_defs(pvms: Pvms) -> dg.Definitions:
+    """Everything that the code location holds, for one `PVMS_HOME`."""
+    plan = partition_plan(pvms.settings)
+    return dg.Definitions(
+        assets=[
+            *inventory.build(),
+            *reports.build(plan),
+            *history.build(plan),
+            *alarms.build(plan),
+            *realtime.build(),
+            *marts.build(pvms.settings),
+        ],
+        jobs=[load_job(pvms)],
+        resources={RESOURCE: as_resource(pvms)},
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,11 @@
+"""5-minute device history: one asset over the tables of all device types (DESIGN section 3)."""
+
+import dagster as dg
+
+from assets.extraction import periodic_asset
+from assets.partitions import PartitionPlan
+
+
+def build(plan: PartitionPlan) -> list[dg.AssetsDefinition]:
+    """The history asset."""
+    return [periodic_asset("device_history", plan)]

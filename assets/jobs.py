@@ -1,0 +1,89 @@
+"""The job `load`: a range of dates of many datasets in one run, one event per completed partition.
+
+Assets of different partitions can't share an asset job, so this is an op that records their events itself.
+"""
+
+from datetime import date
+
+import dagster as dg
+from pydantic import Field
+
+from assets.extraction import POOL, fail_if_failed
+from assets.loading import load_and_record
+from assets.resources import RESOURCE, Pvms, as_resource
+from pipelines.load.request import LoadReport, LoadRequest
+
+
+class LoadConfig(dg.Config):
+    """What the job loads; dates as text (2025-03-30), empty lists mean all."""
+
+    start: str
+    end: str
+    datasets: list[str] = Field(default_factory=list)
+    plants: list[str] = Field(default_factory=list)
+    wait: bool = False
+    force: bool = False
+    refresh_inventory: bool = False
+    why: str = "load job"
+    fail_on_failures: bool = True
+
+    def as_request(self) -> LoadRequest:
+        """The request that the core understands; ValueError for a text that is no date."""
+        return LoadRequest(
+            start=date.fromisoformat(self.start),
+            end=date.fromisoformat(self.end),
+            datasets=tuple(self.datasets),
+            plants=tuple(self.plants),
+            wait=self.wait,
+            force=self.force,
+            refresh_inventory=self.refresh_inventory,
+            why=self.why,
+        )
+
+
+@dg.op(
+    name="load",
+    required_resource_keys={RESOURCE},
+    pool=POOL,
+    description="Loads dates within quota, records each completed partition, publishes the warehouse.",
+)
+def load_op(context: dg.OpExecutionContext, config: LoadConfig) -> LoadReport:
+    """Load, and return the report."""
+    report = load_and_record(context, context.resources.pvms, config.as_request())
+    if config.fail_on_failures:
+        fail_if_failed(report)
+    return report
+
+
+def load_job(pvms: Pvms) -> dg.JobDefinition:
+    """The job, bound to one `PVMS_HOME`."""
+
+    @dg.job(
+        name="load",
+        resource_defs={RESOURCE: as_resource(pvms), "io_manager": dg.mem_io_manager},
+        executor_def=dg.in_process_executor,
+        description="Load local dates of everything that has a past, as `pvms load` does.",
+    )
+    def load() -> None:
+        load_op()
+
+    return load
+
+
+def run_config(request: LoadRequest, *, fail_on_failures: bool) -> dg.RunConfig:
+    """The job's configuration for a request."""
+    return dg.RunConfig(
+        ops={
+            "load": LoadConfig(
+                start=request.start.isoformat(),
+                end=request.end.isoformat(),
+                datasets=list(request.datasets),
+                plants=list(request.plants),
+                wait=request.wait,
+                force=request.force,
+                refresh_inventory=request.refresh_inventory,
+                why=request.why,
+                fail_on_failures=fail_on_failures,
+            )
+        }
+    )

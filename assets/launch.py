@@ -1,0 +1,36 @@
+"""Runs the job `load` in this process, for the command line: same job, same events as in the UI."""
+
+import logging
+
+import dagster as dg
+
+from assets.instance import open_instance
+from assets.jobs import load_job, run_config
+from assets.resources import Pvms
+from pipelines.load.request import Listener, LoadReport, LoadRequest
+from pipelines.northbound.clock import Clock
+from pipelines.settings import Settings
+
+
+def load_through_dagster(
+    settings: Settings, request: LoadRequest, listener: Listener, clock: Clock | None = None
+) -> LoadReport:
+    """Load and record in Dagster's instance of this `PVMS_HOME`.
+
+    Raises:
+        The error that ended the load, unwrapped: UsageError, NorthboundError, LakeError, ...
+    """
+    settings.account  # noqa: B018  a missing account is said before anything is created
+    # Dagster prints every event of a run on stderr; a person who watches has the progress instead.
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    with open_instance(settings) as instance:
+        job = load_job(Pvms(settings, listener, clock))
+        try:
+            result = job.execute_in_process(
+                instance=instance, run_config=run_config(request, fail_on_failures=False), raise_on_error=True
+            )
+        except dg.DagsterExecutionInterruptedError as interrupted:
+            raise KeyboardInterrupt from interrupted
+        report = result.output_for_node("load")
+    assert isinstance(report, LoadReport)
+    return report

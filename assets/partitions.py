@@ -1,0 +1,121 @@
+"""The partitions of every asset: plants are dynamic, dates are days, months or years (DESIGN section 4).
+
+Keys: `date|plant` where there is a date (`2025-03-30|NE=33554785`), the plant code alone for yearly reports.
+Months and years are named by their first day.
+"""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Final, Literal
+
+import dagster as dg
+from pydantic import BaseModel
+
+from pipelines.load.partitions import PARTITION_PERIODS
+from pipelines.planning.calendar import Period, first_of
+from pipelines.settings import Settings
+
+PLANTS: Final = dg.DynamicPartitionsDefinition(name="plants")
+
+FIRST_ZONE: Final = "Etc/GMT-14"
+"""UTC+14 (the sign is POSIX's): day keys reach the date that has begun in the first zone on earth."""
+
+MAX_PARTITIONS: Final = 80_000
+"""Plants x days above which `auto` partitions by month; Dagster advises at most 100,000 partitions an asset."""
+
+DAYS_TO_COME: Final = 3 * 366
+"""The choice has to hold for three more years."""
+
+DEFAULT_START: Final = date(2024, 1, 1)
+"""First date of the partitions while nothing says otherwise."""
+
+
+class PartitionPlan(BaseModel):
+    """What was chosen for one `PVMS_HOME`; kept on disk, because changing it makes other partitions."""
+
+    start: date
+    grain: Literal["day", "month"]
+
+
+def plan_file(settings: Settings) -> Path:
+    """Where the choice is kept."""
+    return settings.home / "state" / "partitions.json"
+
+
+def partition_plan(settings: Settings) -> PartitionPlan:
+    """The choice that was made, or the default one if none was made yet."""
+    path = plan_file(settings)
+    if path.exists():
+        return PartitionPlan.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    start = settings.history_start or DEFAULT_START
+    return PartitionPlan(start=start, grain="month" if settings.partition_grain == "month" else "day")
+
+
+def settle_plan(settings: Settings, start: date, plants: int, today: date) -> PartitionPlan:
+    """Make the choice at the first load; later only move the start back when earlier dates are wanted.
+
+    `auto` becomes `month` where plants x wanted days, three years to come included, pass MAX_PARTITIONS.
+    """
+    path = plan_file(settings)
+    first = min(start, settings.history_start or start)
+    if path.exists():
+        known = partition_plan(settings)
+        plan = known.model_copy(update={"start": min(known.start, first)})
+        if plan == known:
+            return known
+    else:
+        plan = PartitionPlan(start=first, grain=_grain(settings, first, plants, today))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(plan.model_dump_json(), encoding="utf-8")
+    fresh.replace(path)
+    return plan
+
+
+def _grain(settings: Settings, start: date, plants: int, today: date) -> Literal["day", "month"]:
+    if settings.partition_grain != "auto":
+        return settings.partition_grain
+    days = (today - start).days + DAYS_TO_COME
+    return "month" if plants * days > MAX_PARTITIONS else "day"
+
+
+def asset_period(dataset: str, plan: PartitionPlan) -> Period | None:
+    """The date grain of an asset's partitions; None where plants alone partition it."""
+    period = PARTITION_PERIODS[dataset]
+    return "month" if period == "day" and plan.grain == "month" else period
+
+
+def partitions_of(dataset: str, plan: PartitionPlan) -> dg.PartitionsDefinition:
+    """The partitions definition of one asset."""
+    period = asset_period(dataset, plan)
+    if period is None:
+        return PLANTS
+    return dg.MultiPartitionsDefinition({"date": _dates(period, plan.start), "plant": PLANTS})
+
+
+def _dates(period: Period, start: date) -> dg.TimeWindowPartitionsDefinition:
+    first = first_of(period, start).isoformat()
+    if period == "day":
+        return dg.DailyPartitionsDefinition(start_date=first, timezone=FIRST_ZONE, end_offset=1)
+    if period == "month":
+        return dg.MonthlyPartitionsDefinition(start_date=first, timezone=FIRST_ZONE, end_offset=1)
+    return dg.TimeWindowPartitionsDefinition(
+        start=first, fmt="%Y-%m-%d", cron_schedule="0 0 1 1 *", timezone=FIRST_ZONE, end_offset=1
+    )
+
+
+def partition_key(plant_code: str, first: date | None) -> str:
+    """The key of one partition."""
+    if first is None:
+        return plant_code
+    return dg.MultiPartitionKey({"date": first.isoformat(), "plant": plant_code})
+
+
+def read_key(key: str) -> tuple[str, date | None]:
+    """Plant code and first date of a key."""
+    if isinstance(key, dg.MultiPartitionKey):
+        parts = key.keys_by_dimension
+        return parts["plant"], date.fromisoformat(parts["date"])
+    day, bar, plant = key.partition("|")
+    return (plant, date.fromisoformat(day)) if bar else (key, None)
