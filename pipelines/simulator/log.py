@@ -52,10 +52,15 @@ class RequestLog(Sequence[RequestRecord]):
     """All requests in the order they were answered; reading and writing are safe from any thread."""
 
     def __init__(self, file: Path | None = None) -> None:
-        """Keep records in memory and, if ``file`` is given, append each to it as a JSON line."""
+        """Keep records in memory and, if ``file`` is given, append each to it as a JSON line.
+
+        Raises OSError now rather than at the first request if the file can't be written.
+        """
         self._lock = threading.Lock()
         self._records: list[RequestRecord] = []
         self._file = file
+        if file is not None:
+            file.touch()
 
     def add(self, record: RequestRecord) -> None:
         """Keep a record; secrets in its body must have been taken out with :func:`redact`."""

@@ -1,0 +1,249 @@
+"""Every fault that the simulator can play does what its line of help says, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+import pytest
+from simulator_desk import Desk, SmallWorld, logged_in
+
+from pipelines.simulator.faults import Faults, describe_faults, parse_faults
+from pipelines.simulator.flow import FlowControl
+
+PAGE = {"pageNo": 1}
+UNAUTHORIZED = {"data": None, "failCode": 401, "message": "Unauthorized", "params": {}, "success": False}
+
+
+def test_no_faults_by_default() -> None:
+    assert parse_faults([]) == Faults()
+    assert Faults().deny == frozenset() and Faults().slow == 0
+
+
+def test_text_form_of_each_fault() -> None:
+    texts = [
+        "deny=getDevHistoryKpi",
+        "deny=getAlarmList",
+        "unauthorized_plant=NE=33554785",
+        "string_fail_codes",
+        "empty-login-refusal",
+        "header_token=upper",
+        "wrong_content_type",
+        "cut_short_paging",
+        "http_500_every=3",
+        "http_503_once",
+        "quota_control_403_once=getDevList",
+        "too_many_429_once",
+        "html_once",
+        "empty_body_once",
+        "cut_body_once",
+        "kill_session_every=5",
+        "slow=0.25",
+    ]
+    assert parse_faults(texts) == Faults(
+        deny={"getDevHistoryKpi", "getAlarmList"},
+        unauthorized_plant="NE=33554785",
+        string_fail_codes=True,
+        empty_login_refusal=True,
+        header_token="upper",
+        wrong_content_type=True,
+        cut_short_paging=True,
+        http_500_every=3,
+        http_503_once=True,
+        quota_control_403_once="getDevList",
+        too_many_429_once=True,
+        html_once=True,
+        empty_body_once=True,
+        cut_body_once=True,
+        kill_session_every=5,
+        slow=0.25,
+    )
+    named = {text.replace("-", "_").split("=")[0] for text in texts}
+    assert named == {item.name for item in fields(Faults)}, "a fault without its text form here"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nonsense", "known: deny, unauthorized_plant"),
+        ("deny", "deny=ENDPOINT"),
+        ("deny=getNothing", "known: stations, getDevList"),
+        ("html_once=login", "known: stations"),
+        ("unauthorized_plant=", "unauthorized_plant=CODE"),
+        ("string_fail_codes=yes", "takes no value"),
+        ("http_500_every=often", "takes a number"),
+        ("http_500_every=0", "from 1 on"),
+        ("slow=-1", "from 0 on"),
+        ("slow=nan", "from 0 on"),
+        ("header_token=crooked", "lower, upper, cookie_only, header_only"),
+    ],
+)
+def test_wrong_texts_say_what_is_known(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_faults([text])
+
+
+def test_the_help_lists_every_fault_as_it_is_written() -> None:
+    lines = dict(describe_faults())
+    assert len(lines) == len(fields(Faults)) and all(lines.values())
+    assert {"deny=ENDPOINT", "html_once[=ENDPOINT]", "string_fail_codes", "slow=SECONDS"} <= lines.keys()
+
+
+def test_deny() -> None:
+    desk = logged_in(faults=Faults(deny="getDevHistoryKpi"), flow=FlowControl("dynamic"))
+    for _ in range(50):
+        assert desk.ask("getDevHistoryKpi", {}) == UNAUTHORIZED
+    assert desk.code("stations", PAGE) == 0
+    assert desk.ask("getDevHistoryKpi", {}, {})["failCode"] == 305, "the session is looked at first"
+
+
+def test_unauthorized_plant_fails_every_batch_that_holds_it() -> None:
+    desk = logged_in(faults=Faults(unauthorized_plant=["NE=1"]))
+    time = {"collectTime": 1}
+    span = {"startTime": 0, "endTime": 1}
+    alarm = {"beginTime": 0, "endTime": 1, "language": "en_US"}
+    for endpoint, body, holds, spares in (
+        ("getDevList", {}, {"stationCodes": "NE=0,NE=1"}, {"stationCodes": "NE=0,NE=2"}),
+        ("getStationRealKpi", {}, {"stationCodes": "NE=1"}, {"stationCodes": "NE=0"}),
+        ("getKpiStationDay", time, {"stationCodes": "NE=2,NE=1"}, {"stationCodes": "NE=0"}),
+        ("getAlarmList", alarm, {"stationCodes": "NE=1"}, {"stationCodes": "NE=2"}),
+        ("getAlarmList", alarm, {"sns": "SN0,SN1"}, {"sns": "SN0"}),
+        ("getDevRealKpi", {"devTypeId": 1}, {"devIds": "-1000,-1001"}, {"devIds": "-1000"}),
+        ("getDevHistoryKpi", {"devTypeId": 1, **span}, {"devIds": "-1001"}, {"devIds": "-1000"}),
+        ("getDevKpiYear", {"devTypeId": 1, **time}, {"devIds": "-1001"}, {"devIds": "-1000"}),
+    ):
+        refused = desk.ask(endpoint, {**body, **holds})
+        assert (refused["failCode"], refused["message"], refused["data"]) == (20056, None, None), endpoint
+        assert desk.code(endpoint, {**body, **spares}) == 0, endpoint
+    assert len(desk.ask("stations", PAGE)["data"]["list"]) == 3, "the plant list still names it"
+
+
+def test_string_fail_codes() -> None:
+    desk = Desk(faults=Faults(string_fail_codes=True))
+    assert desk.login()["failCode"] == "0"
+    assert desk.ask("stations", {})["failCode"] == "30004"
+    assert desk.ask("stations", {}, {})["failCode"] == "305"
+    assert [record.fail_code for record in desk.log] == [0, 30004, 305]
+
+
+def test_empty_login_refusal() -> None:
+    desk = Desk(faults=Faults(empty_login_refusal=True))
+    refused = desk.answer("login", {"userName": "demo", "systemCode": "wrong"})
+    assert (refused.status, refused.body) == (200, b"")
+    assert desk.login()["failCode"] == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "header", "cookie"),
+    [
+        (None, "xsrf-token", "XSRF-TOKEN"),
+        ("lower", "xsrf-token", "xsrf-token"),
+        ("upper", "XSRF-TOKEN", "XSRF-TOKEN"),
+        ("header_only", "xsrf-token", None),
+        ("cookie_only", None, "XSRF-TOKEN"),
+    ],
+)
+def test_header_token(form: Any, header: str | None, cookie: str | None) -> None:
+    answer = Desk(faults=Faults(header_token=form)).answer("login", {"userName": "demo", "systemCode": "secret"})
+    given = dict(answer.headers)
+    assert set(given) == {name for name in (header, cookie and "Set-Cookie") if name}
+    if cookie:
+        value = given["Set-Cookie"]
+        assert value.startswith(f"{cookie}=x-") and value.endswith("; Path=/; Secure")
+        assert header is None or given[header] == value.split(";")[0].split("=")[1]
+
+
+def test_wrong_content_type() -> None:
+    answer = logged_in(faults=Faults(wrong_content_type=True)).answer("stations", PAGE)
+    assert answer.content_type.startswith("text/plain")
+    assert orjson.loads(answer.body)["success"] is True
+
+
+@pytest.mark.parametrize(("plants", "size"), [(3, 100), (130, 100), (130, 10)])
+def test_cut_short_paging_announces_more_than_it_serves(plants: int, size: int) -> None:
+    desk = logged_in(SmallWorld(plants=plants, devices={}), faults=Faults(cut_short_paging=True))
+    first = desk.ask("stations", {"pageNo": 1, "pageSize": size})["data"]
+    pages = [
+        desk.ask("stations", {"pageNo": n, "pageSize": size})["data"]["list"] for n in range(1, first["pageCount"] + 1)
+    ]
+    assert first["total"] == plants and sum(map(len, pages)) == (plants + 1) // 2
+    assert first["pageCount"] >= 2 and pages[-1] == []
+
+
+def test_http_500_every() -> None:
+    desk = logged_in(faults=Faults(http_500_every=3))
+    assert [desk.answer("stations", PAGE).status for _ in range(6)] == [200, 200, 500, 200, 200, 500]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("http_503_once", 503),
+        ("quota_control_403_once", 403),
+        ("too_many_429_once", 429),
+        ("html_once", 200),
+        ("empty_body_once", 200),
+        ("cut_body_once", 200),
+    ],
+)
+def test_what_comes_once(fault: str, status: int) -> None:
+    desk = Desk(faults=Faults(**{fault: True}))
+    assert desk.login()["failCode"] == 0, "a login is spared"
+    struck = desk.answer("stations", PAGE)
+    assert struck.status == status
+    with pytest.raises((orjson.JSONDecodeError, KeyError, AssertionError)):
+        assert orjson.loads(struck.body)["success"] is True
+    assert desk.code("stations", PAGE) == 0
+    assert desk.code("getDevList", {"stationCodes": "NE=0"}) == 0
+
+    aimed = logged_in(faults=Faults(**{fault: "getDevList"}))
+    assert aimed.code("stations", PAGE) == 0
+    assert aimed.answer("getDevList", {"stationCodes": "NE=0"}).body == struck.body or status in (200, 403)
+    assert aimed.log[-1].status == status
+    assert aimed.code("getDevList", {"stationCodes": "NE=0"}) == 0
+
+
+def test_the_whole_systems_quota_control_speaks_another_json() -> None:
+    answer = logged_in(faults=Faults(quota_control_403_once=True)).answer("stations", PAGE)
+    body = orjson.loads(answer.body)
+    assert set(body) == {"errorCode", "exceptionInfo"} and "/stations_POST" in body["exceptionInfo"]
+
+
+def test_trouble_of_the_whole_system_costs_no_quota_but_a_lost_answer_does() -> None:
+    body = {"stationCodes": "NE=0"}
+    for fault, then in (("http_503_once", 0), ("too_many_429_once", 0), ("html_once", 407), ("cut_body_once", 407)):
+        desk = logged_in(faults=Faults(**{fault: True}), flow=FlowControl("dynamic"))
+        desk.answer("getStationRealKpi", body)
+        assert desk.code("getStationRealKpi", body) == then, fault
+
+
+def test_kill_session_every() -> None:
+    desk = logged_in(faults=Faults(kill_session_every=3))
+    codes = []
+    for _ in range(7):
+        codes.append(desk.code("stations", PAGE))
+        if codes[-1] == 305:
+            assert desk.code("stations", PAGE) == 305, "it stays ended until a login"
+            desk.login()
+    assert codes == [0, 0, 305, 0, 0, 305, 0]
+
+
+def test_what_is_logged() -> None:
+    desk = logged_in(faults=Faults(http_503_once=True, html_once=True))
+    for _ in range(3):
+        desk.answer("stations", PAGE)
+    desk.answer("stations", PAGE, {})
+    seen = [(r.endpoint, r.status, r.fail_code, r.rows, r.account, r.ok) for r in desk.log]
+    assert seen == [
+        ("login", 200, 0, 0, "demo", True),
+        ("stations", 503, None, 0, None, False),
+        ("stations", 200, None, 3, "demo", False),
+        ("stations", 200, 0, 3, "demo", True),
+        ("stations", 200, 305, 0, None, False),
+    ]
+    desk.ask("logout", {"xsrfToken": desk.token})
+    bodies = str([record.body for record in desk.log])
+    assert "secret" not in bodies and str(desk.token) not in bodies and "'userName': 'demo'" in bodies
+    assert desk.log.calls("stations", ok=True) == [desk.log[3]]
+    assert len(desk.log.calls(ok=False)) == 3
