@@ -335,7 +335,7 @@ select
     has_emi,
     day_slots,
     inverter_slots_expected,
-    case when history_was_read then inverter_slots_received end as inverter_slots_received,
+    case when history_was_read then inverter_slots_received end::bigint as inverter_slots_received,
     inverter_completeness,
     case when history_was_read then emi_share end as emi_completeness,
     case when history_was_read then meter_share end as meter_completeness,
