@@ -57,7 +57,7 @@ TOO_FREQUENT: Final = "ACCESS_FREQUENCY_IS_TOO_HIGH"
 BAD_PARAMETER: Final = 30030
 
 
-class Refusal(Exception):  # noqa: N818 - the vendor saying no is an answer, not an error of ours
+class Refusal(Exception):
     """A request that the vendor refuses: its number (6.1), and what its envelope says beside."""
 
     def __init__(self, code: int, message: str | None = None, *, data: str | None = None) -> None:
