@@ -28,8 +28,8 @@ LONGEST_CALL: Final = timedelta(seconds=90)
 and read time-outs of the transport together, and some."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
-"""A row that lies further in the future was written under a wrong clock: it counts as made now, so that it
-blocks for one window and no longer."""
+"""A row that lies further in the future was written under a wrong clock. It counts as made when that is first
+noticed, so that it blocks for one window and no longer."""
 
 LOCK_WAIT_S: Final = 60.0
 """How long one process waits for another's transaction; each takes milliseconds."""
@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS calls (
     called_at INTEGER NOT NULL,   -- microseconds since 1970, UTC
     ended_at INTEGER,             -- null: not known to have ended
     counted INTEGER NOT NULL DEFAULT 1,
+    noticed_at INTEGER,           -- for a call from the future: when a right clock first saw it
     outcome TEXT,
     fail_code INTEGER,
     row_count INTEGER,
@@ -211,7 +212,8 @@ class Ledger:
         ).fetchone()
         if pace is not None:
             spacing = _span_micros(self._pace(quota, counts))
-            opens.append(min(pace[0], now + window))
+            # Never closed for more than a window: what lies further was written under a wrong clock.
+            opens.extend([pace[0]] if pace[0] <= now + window else [])
             opens.extend(end + spacing for end in ends[-1:])
         next_at = max(opens, default=now)
         granted = next_at <= now
@@ -221,15 +223,20 @@ class Ledger:
         """When the calls that still hold a seat ended, oldest first (microseconds)."""
         sharing = self._sharing(endpoint)
         longest = _span_micros(LONGEST_CALL)
+        future = now + _span_micros(CLOCK_TOLERANCE)
         found = db.execute(
-            "SELECT called_at, ended_at FROM calls WHERE account = ? AND counted = 1 "
+            "SELECT called_at, ended_at, noticed_at FROM calls WHERE account = ? AND counted = 1 "
             "AND endpoint IN (SELECT value FROM json_each(?)) AND called_at > ?",
             (account, json.dumps(sharing), now - window - 2 * longest),
         ).fetchall()
+        if any(called_at > future and noticed_at is None for called_at, _, noticed_at in found):
+            db.execute("UPDATE calls SET noticed_at = ? WHERE called_at > ? AND noticed_at IS NULL", (now, future))
         ends = []
-        for called_at, ended_at in found:
-            end = called_at + longest if ended_at is None else max(called_at, ended_at)
-            ends.append(now if called_at > now + _span_micros(CLOCK_TOLERANCE) else end)
+        for called_at, ended_at, noticed_at in found:
+            if called_at > future or noticed_at is not None:
+                ends.append(noticed_at or now)
+            else:
+                ends.append(called_at + longest if ended_at is None else max(called_at, ended_at))
         return sorted(end for end in ends if end + window > now)
 
     def _quota(self, endpoint: str) -> Quota:
