@@ -124,7 +124,8 @@ def checked_base_url(base_url: str) -> str:
     parts = urlsplit(base_url.strip())
     host = parts.hostname or ""
     if not host or parts.scheme not in ("http", "https"):
-        raise WrongAddress(f"{base_url!r} isn't a web address")
+        # Whatever stands before an @ may be a password.
+        raise WrongAddress(f"{base_url.rpartition('@')[2]!r} isn't a web address")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise WrongAddress("the address must hold a host alone: no user, password, query or fragment")
     if parts.scheme == "http" and not is_loopback(host):
