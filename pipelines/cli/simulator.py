@@ -1,17 +1,21 @@
 """`pvms simulator`: a SmartPVMS on this machine, to develop against and to show with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipelines.cli.common import guarded, say
 from pipelines.load.request import UsageError
-from pipelines.simulator.faults import FAULT_HELP, parse_faults
-from pipelines.simulator.server import run_forever
-from pipelines.simulator.world import FLEETS, build_world
+from pipelines.simulator.faults import describe_faults, parse_faults
+from pipelines.simulator.fleets import FLEETS
+from pipelines.simulator.runner import run_forever
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.world import build_world
 
-HELP = """Run a SmartPVMS on 127.0.0.1 until interrupted. Prints its address on stdout.
+FAULTS = "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_faults())
+
+HELP = f"""Run a SmartPVMS on 127.0.0.1 until interrupted. Prints its address on stdout.
 
 It serves every read endpoint of the reference, with its flow control, sessions, local days and faults.
 Values are made from the sun, clouds and a seed: the same seed gives the same past.
@@ -20,10 +24,14 @@ Examples:
 
   pvms simulator --fleet demo --port 8088
 
-  SMARTPVMS_BASE_URL=http://127.0.0.1:8088 SMARTPVMS_USERNAME=demo SMARTPVMS_PASSWORD=demo-password \\
-    pvms load --from yesterday --to yesterday
+  SMARTPVMS_BASE_URL=http://127.0.0.1:8088 SMARTPVMS_USERNAME=demo SMARTPVMS_PASSWORD=demo-password
+  pvms load --from yesterday --to yesterday
 
   pvms simulator --fault deny=getDevHistoryKpi --policy static --window bucket
+
+Faults:
+
+{FAULTS}
 """
 
 
@@ -32,14 +40,16 @@ def simulator(
     fleet: Annotated[str, typer.Option(help=f"One of {', '.join(FLEETS)}.")] = "demo",
     seed: Annotated[int, typer.Option(help="The same seed gives the same past.")] = 1,
     policy: Annotated[
-        str, typer.Option(help="Flow control: dynamic (4.2), static (6.2), oauth (4.1) or none.")
+        Literal["dynamic", "static", "oauth", "none"],
+        typer.Option(help="Flow control: reference 4.2, 6.2, 4.1 or none."),
     ] = "dynamic",
-    window: Annotated[str, typer.Option(help="How quotas refill: rolling, day or bucket.")] = "rolling",
+    window: Annotated[Literal["rolling", "day", "bucket"], typer.Option(help="How quotas refill.")] = "rolling",
     labels: Annotated[
-        str, typer.Option(help="Day labels at local or at standard midnight: local, standard.")
+        Literal["local", "standard"], typer.Option(help="Day labels at local midnight, or at that of standard time.")
     ] = "local",
-    fault: Annotated[list[str] | None, typer.Option(help=f"May be repeated. {FAULT_HELP}")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="A fault of the list above. May be repeated.")] = None,
     log: Annotated[Path | None, typer.Option(help="Write every request to this file, one JSON object a line.")] = None,
+    parent: Annotated[int | None, typer.Option(help="End when the process of this id has ended.")] = None,
 ) -> None:
     """Run a SmartPVMS on this machine."""
 
@@ -55,7 +65,8 @@ def simulator(
             say(f"{len(world.plants)} plants, {len(world.devices)} devices. Ctrl-C ends it.")
             say("User demo, password demo-password.")
 
-        run_forever(world, port=port, flow_control=policy, window=window, faults=faults, log_file=log, on_ready=ready)
+        server = Simulator(world, port=port, flow_control=policy, window=window, faults=faults, log_file=log)
+        run_forever(server, on_ready=ready, parent_pid=parent)
         return 0
 
     raise typer.Exit(guarded(command))

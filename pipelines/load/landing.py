@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from pipelines.lake.coverage import Entry
+from pipelines.lake.coverage import Entry, State
 from pipelines.lake.records import Decoded
 from pipelines.lake.validate import validate
 from pipelines.load.request import LoadReport
@@ -76,7 +76,7 @@ def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: 
         known = answered.subjects[cell.subject]
         n = found.get((cell.subject, cell.period), 0)
         settled = is_final(period, cell.period, known.zone, answered.read_at, margin)
-        state = "provisional" if not settled else "final" if n else "empty"
+        state: State = "provisional" if not settled else "final" if n else "empty"
         entries.append(
             Entry(
                 dataset=answered.dataset,

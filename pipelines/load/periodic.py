@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pipelines.lake.coverage import Entry
 from pipelines.lake.decode import decode
+from pipelines.lake.records import AnswerShapeError
 from pipelines.load.asking import Asker, EndpointRefused, Rejected, Reply
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import Answered, cover, deny, keep_answered_periods, land_rows, note_side_results
@@ -179,13 +180,17 @@ class PeriodicLoad:
 
     def _land(self, dataset: str, table: Table, call: Call, reply: Reply, everyone: Mapping[str, Subject]) -> None:
         subjects = {i: everyone[i] for i in reply.subjects}
-        decoded = decode(
-            table,
-            reply.answer.data,
-            subjects=self.fleet.subject_frame(subjects.values()),
-            extracted_at=reply.answer.server_time,
-            account=self.services.client.account,
-        )
+        try:
+            decoded = decode(
+                table,
+                reply.answer.data,
+                subjects=self.fleet.subject_frame(subjects.values()),
+                extracted_at=reply.answer.server_time,
+                account=self.services.client.account,
+            )
+        except AnswerShapeError as error:
+            self.report.failures.append(f"{reply.answer.endpoint}: {error}")
+            return
         note_side_results(self.services, self.report, decoded)
         cells = {cell for cell in call.cells if cell.subject in subjects}
         cells.update(answered_cells(dataset, call, subjects, reply.answer.server_time))
