@@ -57,20 +57,25 @@ def read_numbers(cells: Sequence[Any]) -> tuple[pl.Series, Bad]:
                 bad[position] = cell
         elif cell is not None:
             bad[position] = cell
-    _read_texts(texts, numbers, bad)
+    read, unread = numbers_of_texts(list(texts.values()))
+    positions = list(texts)
+    for position, number in zip(positions, read, strict=True):
+        numbers[position] = number
+    bad |= {positions[at]: text for at, text in unread.items()}
     return pl.Series(numbers, dtype=pl.Float64()), dict(sorted(bad.items()))
 
 
-def _read_texts(texts: dict[int, str], numbers: list[float | None], bad: Bad) -> None:
-    """Fill in the numbers that are there as text, all at once."""
-    text = pl.Series(list(texts.values()), dtype=pl.String()).str.strip_chars()
-    number = text.set(~text.str.contains(_NUMBER), None).cast(pl.Float64())
-    number = number.set(number.is_infinite(), None)
-    for position, value in zip(texts, number, strict=True):
-        if value is not None:
-            numbers[position] = value
-        elif not means_nothing(texts[position]):
-            bad[position] = texts[position]
+def numbers_of_texts(texts: Sequence[str]) -> tuple[pl.Series, Bad]:
+    """Float64 column of texts; null for what says nothing and for what can't be read."""
+    text = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String())})
+    bare = pl.col("text").str.strip_chars()
+    number = pl.when(bare.str.contains(_NUMBER)).then(bare).cast(pl.Float64())
+    read = text.select(
+        number=pl.when(number.is_finite()).then(number),
+        nothing=bare.str.to_lowercase().is_in(list(NULL_TEXTS)),
+    )
+    unread = read.select(pl.col("number").is_null() & ~pl.col("nothing")).to_series().arg_true()
+    return read["number"], {at: texts[at] for at in unread}
 
 
 def read_integer(value: Any) -> int | None:

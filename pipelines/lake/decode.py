@@ -119,22 +119,16 @@ def _identity(
 
 def _implausible(table: Table, rows: pl.DataFrame) -> list[DriftRow]:
     """Count the values outside their item's plausible range; they stay in the rows."""
-    ranged = [column for column in table.columns if column.item is not None and column.item.plausible]
-    if not ranged or rows.is_empty():
-        return []
+    items = {column.name: column.item for column in table.columns if column.item is not None}
     outside = {
-        column.name: ~pl.col(column.name).is_between(*column.item.plausible)
-        for column in ranged
-        if column.item is not None and column.item.plausible is not None
+        name: ~pl.col(name).is_between(*item.plausible) for name, item in items.items() if item.plausible is not None
     }
+    if not outside or rows.is_empty():
+        return []
     counts = rows.select(test.sum().alias(name) for name, test in outside.items()).row(0, named=True)
+    found = [name for name, count in counts.items() if count]
+    samples = rows.select(pl.col(name).filter(outside[name]).first() for name in found)
     return [
-        DriftRow(
-            "implausible_value",
-            column.item.vendor_key,
-            counts[column.name],
-            as_sample(rows.filter(outside[column.name])[column.name][0]),
-        )
-        for column in ranged
-        if column.item is not None and counts[column.name]
+        DriftRow("implausible_value", items[name].vendor_key, counts[name], as_sample(samples[name][0]))
+        for name in found
     ]

@@ -117,4 +117,7 @@ def _why_no_time(sent: Any) -> str:
 
 def read_serial_numbers(cells: Sequence[Any]) -> list[str | None]:
     """Device serial numbers: meters and batteries send the text "null"."""
+    if set(map(type, cells)) <= {str, type(None)}:
+        meaning = {sent: read_text(sent) for sent in set(cells)}
+        return [meaning[sent] for sent in cells]
     return [read_text(cell) for cell in cells]

@@ -95,9 +95,12 @@ class Extras:
         return [DriftRow(kind, key, *counted) for (kind, key), counted in self._drift.items()]
 
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_json(value: Any) -> str:
     """Compact JSON text. Integers of any size keep their digits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def as_sample(value: Any) -> str:
