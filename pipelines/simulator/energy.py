@@ -72,7 +72,7 @@ class PlantMonth:
 
     def power(self, row: int, inside: slice) -> Floats:
         """Power of a flow at slots, kW."""
-        return self.flows[row, :-1][inside]
+        return np.asarray(self.flows[row, :-1][inside], dtype=np.float64)
 
     def energy(self, inside: slice, rows: slice = slice(None)) -> Floats:
         """Energy of flows in the intervals that start at slots, kWh."""
@@ -82,7 +82,8 @@ class PlantMonth:
     def counter(self, row: int, inside: slice) -> Floats:
         """Energy of a flow from the connection up to slots, kWh."""
         day = int(self.grid.day_of_slot[inside.start])
-        return self.before.totals[row] + self.daily[row, :day].sum() + self._since(row, day, inside)
+        begun = float(self.before.totals[row] + self.daily[row, :day].sum())
+        return begun + self._since(row, day, inside)
 
     def today(self, row: int, inside: slice) -> Floats:
         """Energy of a flow since local midnight up to slots, kWh; at midnight itself the whole day before."""
@@ -129,7 +130,7 @@ class SkyBook:
 class MonthCache:
     """The months computed last, of all plants, so that memory stays bounded whatever is asked."""
 
-    def __init__(self, keep: int = 140) -> None:
+    def __init__(self, keep: int = 64) -> None:
         """Keeps the months used last, about 1 MB each."""
         self._keep = keep
         self._known: OrderedDict[tuple[str, date], PlantMonth] = OrderedDict()
@@ -249,9 +250,10 @@ class PlantEnergy:
         return _summed(grid, sky, flows, alive, down, stored, before, left)
 
     def _output(self, spec: InverterSpec, sky: Weather) -> Floats:
-        cell = sky.air + sky.poa * 0.028
+        light = sky.poa.astype(np.float64)
+        cell = sky.air + light * 0.028
         share = self.plant.soiling * live_strings(spec) * SYSTEM_LOSS
-        dc = spec.dc_kwp * share * sky.poa / 1000 * (1 - TEMPERATURE_LOSS * (cell - 25))
+        dc = spec.dc_kwp * share * light / 1000 * (1 - TEMPERATURE_LOSS * (cell - 25))
         limit = spec.ac_kw * (0.7 if spec.limited else 1.0)
         power = np.minimum(dc * CONVERSION, limit)
         return np.where((power < STARTS_AT * spec.ac_kw) | ~sky.sun_up, 0.0, power)

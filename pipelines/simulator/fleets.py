@@ -161,7 +161,7 @@ class FleetBuilder:
     ) -> None:
         """C&I devices: inverters of one size, a grid meter, the sensor and the storage, a SmartLogger."""
         kwp = round(plant.capacity_kwp / inverters, 3)
-        base = InverterSpec(kwp, round(kwp / 1.15, 1), mppts=4, strings=8)
+        base = InverterSpec(kwp, round(kwp / 1.3, 1), mppts=4, strings=8)
         for position in range(inverters):
             spec = tweak(position, base) if tweak else base
             self.device(

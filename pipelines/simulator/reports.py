@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.simulator.calendar import HOUR_MS, SLOT_MS, day_window, local_date, months_of_year, next_month
+from pipelines.simulator.calendar import HOUR_MS, SLOT_MS, day_window, from_ms, local_date, months_of_year, next_month
 from pipelines.simulator.energy import (
     CHARGE,
     CHARGE_TIME,
@@ -59,8 +59,12 @@ def settled(end_ms: int, now_ms: int) -> bool:
     return now_ms >= end_ms + SETTLED_AFTER_MS
 
 
-def served_hours(life: PlantEnergy, day: date, now_ms: int) -> list[tuple[int, Floats]]:
-    """Start and flow energies of the hours of a local day that have begun."""
+def served_hours(life: PlantEnergy, day: date, now_ms: int, *, at_most_24: bool = False) -> list[tuple[int, Floats]]:
+    """Start and flow energies of the hours of a local day that have begun.
+
+    The reference speaks of 24 hours at most (5.1.4.1) and doesn't say what becomes of the 25th in autumn. With
+    `at_most_24` the hour that the clock repeats is added to its first time; without, both are served.
+    """
     if day < life.plant.first_day:
         return []
     start, end = day_window(day, life.plant.zone)
@@ -71,11 +75,22 @@ def served_hours(life: PlantEnergy, day: date, now_ms: int) -> list[tuple[int, F
     steps[:, max(0, known) :] = 0.0
     hours = steps.reshape(len(steps), -1, HOUR_MS // SLOT_MS).sum(axis=2)
     starts = range(start, end, HOUR_MS)
-    return [
+    served = [
         (begun, hours[:, number] * share_shown(begun + HOUR_MS, now_ms))
         for number, begun in enumerate(starts)
         if begun <= now_ms
     ]
+    return _merged(served, life.plant.zone) if at_most_24 and len(served) > 24 else served
+
+
+def _merged(hours: list[tuple[int, Floats]], zone: str) -> list[tuple[int, Floats]]:
+    """Hours with those of one clock time put together."""
+    by_clock: dict[int, tuple[int, Floats]] = {}
+    for begun, energies in hours:
+        clock = from_ms(begun, zone).hour
+        first, so_far = by_clock.get(clock, (begun, np.zeros_like(energies)))
+        by_clock[clock] = (first, so_far + energies)
+    return list(by_clock.values())
 
 
 def served_days(life: PlantEnergy, first: date, now_ms: int) -> list[tuple[date, Floats]]:

@@ -48,7 +48,8 @@ HEALTHY: Final = "3"
 class World:
     """Answers of one fleet.
 
-    `labels` says where day, month and year labels stand; `meter_17_in_watts` lets grid meters send active_power in W.
+    `labels` says where day, month and year labels stand; `meter_17_in_watts` lets grid meters send active_power in W;
+    `at_most_24_hours` merges the hour that an autumn day repeats.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class World:
         *,
         labels: Labels = "local",
         meter_17_in_watts: bool = False,
+        at_most_24_hours: bool = False,
     ) -> None:
         """Raises ValueError for a fleet that is not known."""
         if fleet not in FLEETS:
@@ -67,6 +69,7 @@ class World:
         self.seed = seed
         self.labels: Labels = labels
         self.meter_17_in_watts = meter_17_in_watts
+        self.at_most_24_hours = at_most_24_hours
         self.plants: list[Plant] = built.plants
         self.devices: list[Device] = built.devices
         sky, cache = SkyBook(seed), MonthCache()
@@ -142,7 +145,7 @@ class World:
     def plant_hours(self, plant: Plant, day: date, now_ms: int) -> list[Row]:
         """Hours of a local day that have begun, labelled by their start (5.1.4.1)."""
         items = self._items[plant.code]
-        hours = reports.served_hours(self._lives[plant.code], day, now_ms)
+        hours = reports.served_hours(self._lives[plant.code], day, now_ms, at_most_24=self.at_most_24_hours)
         return [(start, items.hour(energies)) for start, energies in hours]
 
     def plant_days(self, plant: Plant, year: int, month: int, now_ms: int) -> list[Row]:
@@ -227,7 +230,12 @@ class World:
 
 
 def build_world(
-    fleet: str = "demo", seed: int = 1, *, labels: Labels = "local", meter_17_in_watts: bool = False
+    fleet: str = "demo",
+    seed: int = 1,
+    *,
+    labels: Labels = "local",
+    meter_17_in_watts: bool = False,
+    at_most_24_hours: bool = False,
 ) -> World:
     """The world of a fleet ("demo", "single", "portfolio") and a seed."""
-    return World(fleet, seed, labels=labels, meter_17_in_watts=meter_17_in_watts)
+    return World(fleet, seed, labels=labels, meter_17_in_watts=meter_17_in_watts, at_most_24_hours=at_most_24_hours)
