@@ -1,0 +1,39 @@
+"""What all tests share: generated examples without time limits, and no settings of the machine that runs them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow or busy machine is no failure, so nothing about an example is timed. In CI the examples are always the
+# same ones; elsewhere new ones are tried at each run.
+_UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("here", **_UNTIMED)
+settings.register_profile("continuous", **_UNTIMED, derandomize=True, database=None, print_blob=True)
+settings.load_profile("continuous" if os.environ.get("CI") else "here")
+
+SETTING_PREFIXES = ("SMARTPVMS_", "PVMS_")
+
+
+def _is_setting(name: str) -> bool:
+    return name.upper().startswith(SETTING_PREFIXES) or name == "DAGSTER_HOME"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_this_machine() -> Iterator[None]:
+    """An account or a data folder that the developer's shell names must never be reached by a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if _is_setting(name)]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _settings_end_with_the_test(_no_settings_of_this_machine: None) -> Iterator[None]:
+    """What the code under test sets (DAGSTER_HOME, dbt's variables) doesn't reach the next test."""
+    before = {name: value for name, value in os.environ.items() if _is_setting(name)}
+    yield
+    for name in [name for name in os.environ if _is_setting(name) and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
