@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any, Final, cast
 
 import msgspec
@@ -118,13 +119,13 @@ def _read_structures(shape: RecordShape, data: bytes, *, lenient: bool) -> Answe
         records = (shape.lenient() if lenient else shape.strict()).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    maps = [record.dataItemMap for record in records]
-    late = [record.dataItems for record in records]
+    maps = list(map(attrgetter(MAP_KEYS[0]), records))
+    late = list(map(attrgetter(MAP_KEYS[1]), records))
     if any(late):
         if any(maps):
             return None
         maps = late
-    heads = {key: [getattr(record, key) for record in records] for key in shape.head_keys}
+    heads = {key: list(map(attrgetter(key), records)) for key in shape.head_keys}
     refused = {position: "dataItemMap is missing" for position, one in enumerate(maps) if one is None}
     return Answer(shape, data, heads, maps, True, learned, lenient, refused)
 

@@ -299,3 +299,21 @@ def test_what_is_no_list_is_no_answer(data):
 def test_real_time_needs_the_time_of_the_poll():
     with pytest.raises(ValueError, match="polled_at"):
         run("plant_realtime", b"[]", ONE_BATTERY)
+
+
+def test_a_key_that_was_met_before_is_read_as_it_was_the_first_time():
+    table = "device_history_mains"
+    who = subjects(("11", "NE=1", PARIS))
+    items = {"brand_new": {"a": [1]}, "serial": 12345678901234567890, "none": None}
+    data = as_data([battery(1719788400000, **items), battery(1719788700000), battery(1719789000000, serial="x")])
+    first, second = run(table, data, who), run(table, data, who)
+    assert [text and json.loads(text) for text in first.rows["extra"]] == [items, None, {"serial": "x"}]
+    assert second.rows.equals(first.rows)
+    assert sorted(second.drift.rows()) == sorted(first.drift.rows())
+
+
+def test_a_clean_answer_after_learning_has_nothing_extra():
+    run(HISTORY.name, as_data([battery(1719788400000, brand_new=1)]), ONE_BATTERY)
+    decoded = run(HISTORY.name, as_data([battery(1719788400000, battery_soc="5")]), ONE_BATTERY)
+    assert decoded.rows.select("battery_soc", "extra").rows() == [(5.0, None)]
+    assert decoded.drift.is_empty()

@@ -17,7 +17,6 @@ TABLE = TABLES["device_history_residential_battery"]
 KEYS = {column.item.vendor_key: column.name for column in TABLE.columns if column.item is not None}
 IDS = [11, -214543629611879, 9007199254740993]
 WHO = subjects(*((str(one), f"NE={one}", "Europe/Paris") for one in IDS))
-NOTHING = {None, "", "null", "N/A", " n/a "}
 
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.integers(-(10**25), 10**25)
 texts = st.one_of(
@@ -28,7 +27,9 @@ texts = st.one_of(
 odd = st.booleans() | st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(max_size=3), st.none())
 cells = st.none() | numbers | texts | odd
 clean_maps = st.dictionaries(st.sampled_from(list(KEYS)), st.none() | numbers, max_size=6)
-maps = clean_maps | st.dictionaries(st.sampled_from(list(KEYS)) | st.text(max_size=4), cells, max_size=6)
+maps = clean_maps | st.dictionaries(
+    st.sampled_from([*KEYS, "new_key", "other"]) | st.text(max_size=4), cells, max_size=6
+)
 
 grid = [int(datetime(2024, 7, 1, tzinfo=UTC).timestamp() * 1000) + step * 300_000 for step in range(4)]
 good_ids = st.sampled_from(IDS).flatmap(lambda one: st.sampled_from([one, str(one)]))
@@ -120,6 +121,9 @@ def check_cells(row: dict[str, object], items: dict[str, object]) -> None:
 @given(answers)
 def test_drift_counts_what_extra_keeps(records):
     decoded = decode(TABLE, as_data(records), subjects=WHO, extracted_at=EXTRACTED, account=ACCOUNT)
+    again = decode(TABLE, as_data(records), subjects=WHO, extracted_at=EXTRACTED, account=ACCOUNT)
+    assert again.rows.equals(decoded.rows), "what was learned from an answer changes no later one"
+    assert sorted(again.drift.rows()) == sorted(decoded.drift.rows())
     kept = Counter(key for text in decoded.rows["extra"].drop_nulls() for key in json.loads(text))
     counted = Counter()
     for _, kind, key, cells_, _ in decoded.drift.rows():
