@@ -79,6 +79,7 @@ class LakeTable:
     """One Delta table, `folder` being its root."""
 
     def __init__(self, folder: Path, table: Table) -> None:
+        """Name the table; nothing is read or made yet."""
         self.folder = folder
         self.table = table
         self.column = partition_column(table)

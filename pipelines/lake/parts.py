@@ -38,6 +38,7 @@ class Parts:
     """The landing folder: a folder per table, a file per part."""
 
     def __init__(self, folder: Path) -> None:
+        """Open the folder, which need not exist, and remove what killed processes left half-written."""
         self.folder = folder
         for each in self.tables():
             remove_left_over_temporaries(self.folder / each)

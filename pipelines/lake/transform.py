@@ -1,0 +1,138 @@
+"""Runs the dbt project on the private build database, quietly: staging views, marts and their tests."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
+from pipelines.lake.durable import full_disk_as_sentence
+from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
+from pipelines.lake.paths import HomePaths, paths_of
+
+_GOOD: Final = frozenset({"success", "pass", "warn", "skipped", "no-op"})
+_NAMES_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TransformReport:
+    """What dbt did: status by node (model, test), and the seconds it took."""
+
+    nodes: Mapping[str, str]
+    seconds: float
+
+
+def project_folder() -> Path:
+    """The dbt project: `dbt/` of the checkout, else the copy that travels in the installed package.
+
+    Raises:
+        LakeError: neither is there; the installation is damaged.
+    """
+    above = Path(__file__).resolve().parents[2]
+    for folder in (above / "dbt", above / "assets" / "dbt_project"):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    raise LakeError(f"The dbt project is missing under {above}. Install smartpvms-warehouse anew.")
+
+
+def dbt_environment(home: Path, *, threads: int = DUCKDB_THREADS, memory_limit: str = DUCKDB_MEMORY) -> dict[str, str]:
+    """The environment that the project's profile reads, with telemetry off; for any way of running dbt."""
+    return {
+        "PVMS_BUILD_DB": str(paths_of(home).build_db),
+        "PVMS_DBT_THREADS": str(threads),
+        "PVMS_DUCKDB_THREADS": str(threads),
+        "PVMS_DUCKDB_MEMORY": memory_limit,
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def run_dbt(
+    home: Path,
+    *,
+    select: Sequence[str] = (),
+    full_refresh: bool = False,
+    project: Path | None = None,
+    threads: int = DUCKDB_THREADS,
+    memory_limit: str = DUCKDB_MEMORY,
+) -> TransformReport:
+    """Build the models and run their tests; dbt's own words go to `state/dbt/logs/dbt.log`.
+
+    Raises:
+        NoWarehouse: `prepare_build` has not run.
+        TransformFailed: a model or test failed, named in the message.
+        DiskFull: no space is left.
+    """
+    paths = paths_of(home)
+    if not paths.build_db.exists():
+        raise NoWarehouse(paths.build_db)
+    paths.dbt.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    environment = dbt_environment(home, threads=threads, memory_limit=memory_limit)
+    with build_lock(home), full_disk_as_sentence(paths.root), _environment(environment):
+        nodes = _judge(_invoke(_arguments(paths, project or project_folder(), select, full_refresh)), paths)
+    return TransformReport(nodes, time.monotonic() - begun)
+
+
+def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refresh: bool) -> list[str]:
+    arguments = ["build", "--project-dir", str(project), "--profiles-dir", str(project)]
+    arguments += ["--target-path", str(paths.dbt / "target"), "--log-path", str(paths.dbt / "logs")]
+    arguments += ["--log-level", "none", "--log-level-file", "info", "--no-use-colors", "--no-use-colors-file"]
+    arguments += ["--no-send-anonymous-usage-stats", "--no-version-check", "--partial-parse"]
+    arguments += ["--select", *select] if select else []
+    return [*arguments, "--full-refresh"] if full_refresh else arguments
+
+
+def _invoke(arguments: list[str]) -> Any:
+    # Imported here: dbt takes seconds to import, and most commands never need it.
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    try:
+        return dbtRunner().invoke(arguments)
+    finally:
+        # The adapter keeps the database open until the process ends; a checkpoint and a publish need it closed.
+        environment = DuckDBConnectionManager._ENV
+        if environment is not None:
+            environment.close()
+        DuckDBConnectionManager.close_all_connections()
+
+
+def _judge(result: Any, paths: HomePaths) -> dict[str, str]:
+    log = paths.dbt / "logs" / "dbt.log"
+    runs = list(getattr(result.result, "results", None) or ())
+    nodes = {run.node.unique_id: str(run.status) for run in runs}
+    failed = tuple(name for name, status in nodes.items() if status not in _GOOD)
+    if failed:
+        _raise_if_disk_full(runs)
+        some = ", ".join(name.split(".", 2)[-1] for name in failed[:_NAMES_SHOWN])
+        more = f" and {len(failed) - _NAMES_SHOWN} more" if len(failed) > _NAMES_SHOWN else ""
+        raise TransformFailed(f"These models or tests failed: {some}{more}.", failed, log)
+    if not result.success:
+        reason = str(result.exception or "dbt gave no reason").strip().splitlines()
+        raise TransformFailed(f"The transformation could not start: {' '.join(reason[:3])}.", (), log)
+    return nodes
+
+
+def _raise_if_disk_full(runs: Sequence[Any]) -> None:
+    for run in runs:
+        if "no space left" in str(run.message).lower():
+            raise OSError(errno.ENOSPC, str(run.message))
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
