@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, cast
 
-from schemas.datasets import DATASETS
-
 from pipelines.planning.calendar import Period, first_of, period_window, periods_touching, today
+from schemas.datasets import DATASETS
 
 HISTORY_MARGIN: Final = timedelta(hours=1)
 """5-minute data reach the server within minutes, and a data logger that lost its line for a while sends the
