@@ -4,24 +4,28 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
-from pipelines.lake.transform import BUILD_ARGUMENTS, dbt_environment, dbt_project_dir, write_manifest
-from pipelines.lake.warehouse import build_lock, publish
 
 from assets.extraction import OWNERS
 from assets.resources import RESOURCE, Pvms
+from pipelines.lake.database import build_lock
+from pipelines.lake.paths import paths_of
+from pipelines.lake.publish import publish
+from pipelines.lake.transform import BUILD_COMMAND, dbt_environment, parse_project, project_folder
 from pipelines.load.build import prepare
 from pipelines.settings import Settings
 
+NAME: Final = "warehouse"
+
 
 class Translator(DagsterDbtTranslator):
-    """Models belong to us and are grouped by their schema; twelve history tables are one source asset."""
+    """Models belong to us and are grouped by their schema; several source tables are one asset."""
 
     def __init__(self) -> None:
-        """Several dbt sources share one asset: `device_history_*` and `device_realtime_*`."""
+        """`device_history_*` and `device_realtime_*` are one asset each (DESIGN section 3)."""
         super().__init__(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
@@ -30,15 +34,17 @@ class Translator(DagsterDbtTranslator):
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """`staging` or `marts`."""
-        return str(dbt_resource_props["fqn"][1])
+        return str(dbt_resource_props["schema"])
 
 
 def build(settings: Settings) -> list[dg.AssetsDefinition]:
-    """All dbt models as one definition; parses the project once if its manifest is not there or is stale."""
-    manifest = write_manifest(settings.home)
+    """All dbt models as one definition; parses the project if its manifest is not there or is stale."""
 
     @dbt_assets(
-        manifest=manifest, dagster_dbt_translator=Translator(), name="warehouse", required_resource_keys={RESOURCE}
+        manifest=parse_project(settings.home),
+        dagster_dbt_translator=Translator(),
+        name=NAME,
+        required_resource_keys={RESOURCE},
     )
     def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
         pvms: Pvms = context.resources.pvms
@@ -46,7 +52,8 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
         with pvms.services() as services, build_lock(home):
             prepare(services)
             os.environ.update(dbt_environment(home))
-            yield from dbt_cli().cli(list(BUILD_ARGUMENTS), context=context).stream()
+            target = paths_of(home).dbt / "dagster"
+            yield from dbt_cli().cli(list(BUILD_COMMAND), context=context, target_path=target).stream()
             publish(home)
 
     return [warehouse]
@@ -54,9 +61,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def dbt_cli() -> DbtCliResource:
     """dbt of this very environment, whatever PATH says."""
-    project = dbt_project_dir()
+    project = str(project_folder())
     return DbtCliResource(
-        project_dir=str(project),
-        profiles_dir=str(project),
-        dbt_executable=str(Path(sys.executable).parent / "dbt"),
+        project_dir=project, profiles_dir=project, dbt_executable=str(Path(sys.executable).parent / "dbt")
     )

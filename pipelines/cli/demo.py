@@ -12,7 +12,7 @@ from pipelines.cli.common import guarded, say, stdout
 from pipelines.cli.sql import as_table
 from pipelines.cli.summary import summary_lines
 from pipelines.cli.watching import ConsoleListener
-from pipelines.lake.warehouse import open_published
+from pipelines.lake.publish import open_published
 from pipelines.load.request import EXIT_USAGE, LoadRequest
 from pipelines.settings import Account, Settings
 from pipelines.simulator.server import Simulator
@@ -39,7 +39,7 @@ TABLES: Final = (
         """select plant_name, local_date, round(pv_energy_kwh, 1) as pv_energy_kwh,
                   round(specific_yield_kwh_kwp, 2) as specific_yield_kwh_kwp,
                   round(self_consumption_pct, 1) as self_consumption_pct,
-                  round(feed_in_kwh, 1) as feed_in_kwh, round(completeness_pct, 1) as completeness_pct
+                  round(feed_in_energy_kwh, 1) as feed_in_kwh, round(inverter_completeness, 3) as completeness
            from marts.fct_plant_day where local_date = (select max(local_date) from marts.fct_plant_day
                where pv_energy_kwh > 0) order by plant_name""",
     ),

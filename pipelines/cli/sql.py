@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from pipelines.cli.common import guarded, say, settings_for_command, stdout
-from pipelines.lake.warehouse import open_published
+from pipelines.lake.publish import open_published
 from pipelines.load.request import EXIT_USAGE
 
 HELP = """Run one SQL query on the published warehouse (DuckDB), read only.

@@ -14,6 +14,9 @@ from pipelines.lake.durable import full_disk_as_sentence
 from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
 from pipelines.lake.paths import HomePaths, paths_of
 
+BUILD_COMMAND: Final = ("build", "--exclude-resource-type", "unit_test")
+"""Models and data tests. Unit tests prove the SQL, not the data; CI runs them."""
+
 _GOOD: Final = frozenset({"success", "pass", "warn", "skipped", "no-op"})
 _NAMES_SHOWN: Final = 5
 
@@ -78,11 +81,38 @@ def run_dbt(
     return TransformReport(nodes, time.monotonic() - begun)
 
 
-def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refresh: bool) -> list[str]:
-    arguments = ["build", "--project-dir", str(project), "--profiles-dir", str(project)]
-    arguments += ["--target-path", str(paths.dbt / "target"), "--log-path", str(paths.dbt / "logs")]
+def parse_project(home: Path, project: Path | None = None) -> Path:
+    """The project's manifest, parsed anew if it is absent or older than a file of the project.
+
+    Raises:
+        TransformFailed: the project can't be parsed.
+    """
+    paths = paths_of(home)
+    folder = project or project_folder()
+    manifest = paths.dbt / "parsed" / "manifest.json"
+    newest = max(each.stat().st_mtime for each in folder.rglob("*") if each.is_file())
+    if manifest.exists() and manifest.stat().st_mtime >= newest:
+        return manifest
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    with build_lock(home), _environment(dbt_environment(home)):
+        result = _invoke(["parse", *_project_arguments(paths, folder, target="parsed")])
+    if not result.success:
+        log = paths.dbt / "logs" / "dbt.log"
+        raise TransformFailed(f"The dbt project can't be parsed: {result.exception}.", (), log)
+    # dbt leaves an unchanged manifest as it is; its age is how staleness is told.
+    manifest.touch()
+    return manifest
+
+
+def _project_arguments(paths: HomePaths, project: Path, target: str = "target") -> list[str]:
+    arguments = ["--project-dir", str(project), "--profiles-dir", str(project)]
+    arguments += ["--target-path", str(paths.dbt / target), "--log-path", str(paths.dbt / "logs")]
     arguments += ["--log-level", "none", "--log-level-file", "info", "--no-use-colors", "--no-use-colors-file"]
-    arguments += ["--no-send-anonymous-usage-stats", "--no-version-check", "--partial-parse"]
+    return [*arguments, "--no-send-anonymous-usage-stats", "--no-version-check", "--partial-parse"]
+
+
+def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refresh: bool) -> list[str]:
+    arguments = [*BUILD_COMMAND, *_project_arguments(paths, project)]
     arguments += ["--select", *select] if select else []
     return [*arguments, "--full-refresh"] if full_refresh else arguments
 
@@ -109,7 +139,8 @@ def _judge(result: Any, paths: HomePaths) -> dict[str, str]:
     failed = tuple(name for name, status in nodes.items() if status not in _GOOD)
     if failed:
         _raise_if_disk_full(runs)
-        some = ", ".join(name.split(".", 2)[-1] for name in failed[:_NAMES_SHOWN])
+        names = [run.node.name for run in runs if str(run.status) not in _GOOD]
+        some = ", ".join(names[:_NAMES_SHOWN])
         more = f" and {len(failed) - _NAMES_SHOWN} more" if len(failed) > _NAMES_SHOWN else ""
         raise TransformFailed(f"These models or tests failed: {some}{more}.", failed, log)
     if not result.success:

@@ -5,8 +5,10 @@ from typing import Final
 
 import polars as pl
 
+from pipelines.lake.database import build_lock
+from pipelines.lake.publish import publish
 from pipelines.lake.transform import run_dbt
-from pipelines.lake.warehouse import build_lock, prepare_build, publish
+from pipelines.lake.warehouse import prepare_build
 from pipelines.load.inventory import current_fleet
 from pipelines.load.request import Listener, Silent
 from pipelines.load.services import Services

@@ -23,6 +23,9 @@ from schemas.tables import table_for
 BATCH_SIZE: Final = 100
 """Plants, or devices of one type, that one of these calls takes (5.1.2.1, 5.1.2.2, 5.1.3.1)."""
 
+ALARMS_FRESH_FOR: Final = timedelta(days=1)
+"""As long as the inventory: a load of days that are final asks for nothing at all within it."""
+
 ALARM_WINDOW: Final = timedelta(days=31)
 """One window of the longest span that no endpoint refuses (code 20027). An alarm raised before it stays as it was."""
 
@@ -49,6 +52,20 @@ def load_instant(
         report.refuse(dataset, refused.error.describe())
 
 
+def _due_for_alarms(services: Services, request: LoadRequest, subjects: Mapping[str, Subject]) -> list[str]:
+    """Plants whose alarms are to be polled: all if alarms were named or forced, else those not seen for a day.
+
+    A load takes alarms along once; who wants them more often names them.
+    """
+    if request.force or "alarms" in request.datasets:
+        return sorted(subjects)
+    now = services.clock.now()
+    around = (now - timedelta(days=2)).date(), (now + timedelta(days=1)).date()
+    seen = services.coverage.states("alarms", None, *around).values()
+    fresh = {entry.subject for entry in seen if now - entry.extracted_at < ALARMS_FRESH_FOR}
+    return sorted(subjects.keys() - fresh)
+
+
 def _poll_alarms(services: Services, request: LoadRequest, fleet: Fleet, asker: Asker, report: LoadReport) -> None:
     subjects = fleet.plant_subjects(request.plants)
     now = services.clock.now()
@@ -58,7 +75,7 @@ def _poll_alarms(services: Services, request: LoadRequest, fleet: Fleet, asker: 
     def body(codes: Sequence[str]) -> Mapping[str, Any]:
         return alarms_body(codes, begin, now, language=services.client.language)
 
-    for batch in chunks(sorted(subjects), BATCH_SIZE):
+    for batch in chunks(_due_for_alarms(services, request, subjects), BATCH_SIZE):
         for reply in asker.ask("getAlarmList", batch, body, plant_of, why=request.why):
             if isinstance(reply, Rejected):
                 report.refuse("alarms", reply.error.describe())
