@@ -1,6 +1,6 @@
 """The fewest device-history calls that carry every wanted day of every device [5.1.2.3].
 
-This module knows cells, subjects and the vendor's limits; the search itself (search.py) and the bound
+This module turns cells and subjects into numbers and back; the search itself (search.py) and the bound
 (bounds.py) see numbers only.
 """
 
@@ -8,38 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from pipelines.planning.bounds import lower_bound
-from pipelines.planning.calendar import Window, local_day
+from pipelines.planning.calendar import local_day
 from pipelines.planning.cells import Cell, Subject
+from pipelines.planning.filling import fill_seats
+from pipelines.planning.history_call import SEATS, SPAN_SECONDS, HistoryCall
 from pipelines.planning.search import solve
 from pipelines.planning.sweep import Want
-from schemas.endpoints import ENDPOINTS
 
-HISTORY: Final = ENDPOINTS["getDevHistoryKpi"]
-
-SEATS: Final = HISTORY.max_devices or 10
-"""Devices of one type that a history call takes [5.1.2.3]."""
-
-SPAN_SECONDS: Final = 3600 * (HISTORY.max_span_hours or 72)
-"""The longest window of a history call: three days, taken as 72 hours [5.1.2.3]."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryCall:
-    """One call of getDevHistoryKpi.
-
-    Up to 10 devices of one type, and a half-open UTC window of at most 72 hours. `cells` are the wanted local
-    days that it carries; each lies inside the window as a whole. The answer holds more where a device of the
-    call has other days in the window.
-    """
-
-    device_type_id: int
-    device_ids: tuple[str, ...]
-    start: datetime
-    end: datetime
-    cells: tuple[Cell, ...]
+__all__ = ["HistoryCall", "fill_seats", "lower_bound_history", "pack_history"]
 
 
 def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject]) -> list[HistoryCall]:
@@ -67,11 +45,6 @@ def lower_bound_history(cells: Iterable[Cell], subjects: Mapping[str, Subject]) 
         # The bound's groups grow from left to right; from right to left they can come out better.
         total += max(lower_bound(side, SEATS, SPAN_SECONDS) for side in (wants, mirrored))
     return total
-
-
-def window_of(cell: Cell, subjects: Mapping[str, Subject]) -> Window:
-    """Return the UTC window of a history cell: the local day of its device."""
-    return local_day(cell.period, subjects[cell.subject].zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +81,3 @@ def _call(device_type_id: int, carried: Sequence[tuple[_Device, int, int]]) -> H
         datetime.fromtimestamp(end, UTC),
         tuple(cell for device, first, last in carried for cell in device.cells[first:last]),
     )
-
-
-def fill_seats(
-    calls: Sequence[HistoryCall], extra_cells: Iterable[Cell], subjects: Mapping[str, Subject]
-) -> list[HistoryCall]:
-    """Return the same number of calls, carrying also those extra cells that fit for free."""
-    raise NotImplementedError
