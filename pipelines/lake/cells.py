@@ -18,7 +18,6 @@ from pipelines.lake.records import TIMESTAMP
 NULL_TEXTS: Final = frozenset({"", "null", "n/a"})
 """Texts that mean "nothing", compared in lower case and without surrounding blanks."""
 
-_NUMBER: Final = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _EXACT: Final = 2**53
 """Above this, neighbouring integers share a double: such a float is not trusted as an integer."""
@@ -69,7 +68,7 @@ def numbers_of_texts(texts: Sequence[str]) -> tuple[pl.Series, Bad]:
     """Float64 column of texts; null for what says nothing and for what can't be read."""
     text = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String())})
     bare = pl.col("text").str.strip_chars()
-    number = pl.when(bare.str.contains(_NUMBER)).then(bare).cast(pl.Float64())
+    number = bare.cast(pl.Float64(), strict=False)
     read = text.select(
         number=pl.when(number.is_finite()).then(number),
         nothing=bare.str.to_lowercase().is_in(list(NULL_TEXTS)),

@@ -120,6 +120,8 @@ def test_labels_at_standard_and_at_local_midnight_name_the_same_days():
         ("plant_monthly", "2024-07-01T07:00Z", "America/Los_Angeles", date(2024, 7, 1)),
         ("plant_yearly", "2023-12-31T23:00Z", PARIS, date(2024, 1, 1)),
         ("plant_yearly", "2024-01-01T08:00Z", "America/Los_Angeles", date(2024, 1, 1)),
+        # A zone known from an offset alone has no summer time: labels at true midnight come an hour early.
+        ("plant_daily", "2024-06-30T22:00Z", "Etc/GMT-1", date(2024, 7, 1)),
         ("plant_hourly", "2024-06-30T22:00Z", PARIS, date(2024, 7, 1)),
         ("plant_hourly", "2024-06-30T21:00Z", PARIS, date(2024, 6, 30)),
     ],
@@ -205,8 +207,8 @@ def test_an_id_that_is_none_is_set_aside(sent):
 def test_neighbouring_sixteen_digit_ids_stay_apart():
     ids = [9007199254740993, 9007199254740992, -9007199254740993]
     who = subjects(*((str(one), f"NE={one}", PARIS) for one in ids))
-    for form in (int, str):
-        records = [battery(1719788400000) | {"devId": form(one)} for one in ids]
+    for forms in ((int, int, int), (str, str, str), (int, int, str), (str, int, int)):
+        records = [battery(1719788400000) | {"devId": form(one)} for form, one in zip(forms, ids, strict=True)]
         rows = run(HISTORY.name, as_data(records), who).rows
         assert rows["device_id"].to_list() == ids
         assert rows["plant_code"].to_list() == [f"NE={one}" for one in ids]
@@ -230,7 +232,32 @@ def test_tokens_that_json_does_not_know():
     assert decoded.drift.filter(pl.col("kind") == "unreadable_cell")["cells"].sum() == 3
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1_000", "1,5", "0x10", "٣", "1e999", "--", "1 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nan",
+        "inf",
+        "-Infinity",
+        "1_000",
+        "1,5",
+        "1e",
+        "e5",
+        ".",
+        "+",
+        "1d5",
+        "1f",
+        "true",
+        "infinity",
+        "1e5.5",
+        "1__0",
+        "½",
+        "0x10",
+        "٣",
+        "1e999",
+        "--",
+        "1 2",
+    ],
+)
 def test_texts_that_are_no_number_are_kept(text):
     row = run(HISTORY.name, as_data([battery(1719788400000, battery_soc=text)]), ONE_BATTERY).rows
     assert row["battery_soc"].to_list() == [None]

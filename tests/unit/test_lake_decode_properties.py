@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lake_answers import ACCOUNT, EXTRACTED, as_data, subjects
 
 from pipelines.lake.decode import decode
+from pipelines.lake.decode_flat import decode_alarms, decode_devices, decode_plants
 from pipelines.lake.validate import validate
 from schemas.tables import TABLES
 
@@ -132,3 +133,22 @@ def test_drift_counts_what_extra_keeps(records):
     assert kept.keys() <= counted.keys()
     if not decoded.superseded:
         assert kept == counted
+
+
+FLAT = {
+    decode_plants: ["plantCode", "plantName", "longitude", "capacity", "gridConnectionDate", "new"],
+    decode_devices: ["id", "stationCode", "devTypeId", "esnCode", "optimizerNumber", "latitude", "new"],
+    decode_alarms: ["stationCode", "alarmId", "raiseTime", "devTypeId", "devTypeid", "causeId", "lev", "new"],
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_flat_records_are_rows_or_superseded_or_set_aside(data):
+    decoder = data.draw(st.sampled_from(list(FLAT)))
+    values = st.sampled_from([1, "1", "NE=1", grid[0], str(grid[0])]) | cells
+    record = st.dictionaries(st.sampled_from(FLAT[decoder]), values, min_size=3) | cells
+    sent = json.loads(as_data(data.draw(st.lists(record, max_size=6))))
+    decoded = decoder(as_data(sent), extracted_at=EXTRACTED, account=ACCOUNT)
+    assert decoded.rows.height + decoded.superseded + decoded.quarantine.height == len(sent)
+    assert all(json.loads(text) in sent for text in decoded.quarantine["record"])
