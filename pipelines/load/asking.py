@@ -6,15 +6,14 @@ refusal (ask the owner), a failure of one call (try again), and the end of every
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pipelines.load.request import Listener, LoadReport
 from pipelines.northbound.client import Answer, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import (
     BadAnswer,
-    CertificateNotTrusted,
-    LoginRefused,
+    IncompleteList,
     NorthboundError,
     PermissionDenied,
     PlantNotAuthorized,
@@ -22,10 +21,7 @@ from pipelines.northbound.errors import (
     RequestInvalid,
     RequestRejected,
     ServerFault,
-    ServerUnreachable,
-    SystemBusy,
     Timeout,
-    WrongAddress,
 )
 
 LONG_WAIT_SECONDS: Final = 60.0
@@ -35,6 +31,7 @@ MAX_CONSECUTIVE_FAILURES: Final = 3
 """After this many calls in a row have failed the server is having a bad hour; going on would burn quota."""
 
 BodyOf = Callable[[Sequence[str]], Mapping[str, Any]]
+T = TypeVar("T")
 
 
 def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -139,24 +136,42 @@ class Asker:
         for part in ([s for s in subjects if plant_of[s] in half], [s for s in subjects if plant_of[s] not in half]):
             yield from self.ask(endpoint, part, body_of, plant_of, why=f"{why}, split after {error.code}")
 
+    def list_plants(self, *, why: str) -> list[Answer]:
+        """All pages of the plant list.
+
+        Raises:
+            QuotaExhausted, EndpointRefused, LoadStopped: as `ask`; a list that can't be had ends the load.
+        """
+        pages = self._patiently(lambda: self.client.plants(why=why), "stations", may_fail=False)
+        assert pages is not None
+        return pages
+
     def _call(self, endpoint: str, body: Mapping[str, Any], why: str) -> Answer | None:
+        return self._patiently(lambda: self.client.call(endpoint, body, why=why), endpoint, may_fail=True)
+
+    def _patiently(self, action: Callable[[], T], endpoint: str, *, may_fail: bool) -> T | None:
         while True:
             try:
-                answer = self.client.call(endpoint, body, why=why)
+                result = action()
             except QuotaExhausted as exhausted:
                 if not self.wait or exhausted.next_at is None:
                     raise
                 self._pause(exhausted, endpoint)
             except PermissionDenied as error:
                 raise EndpointRefused(error) from error
-            except (LoginRefused, ServerUnreachable, CertificateNotTrusted, WrongAddress, SystemBusy) as error:
-                raise LoadStopped(error) from error
+            except (PlantNotAuthorized, RequestRejected, IncompleteList):
+                raise
             except (Timeout, BadAnswer, ServerFault) as error:
+                if not may_fail:
+                    raise LoadStopped(error) from error
                 self._note_failure(error)
                 return None
+            except NorthboundError as error:
+                # No server, no trust, no login, no session, a system that stays busy: the next call would fare the same.
+                raise LoadStopped(error) from error
             else:
                 self._failures_in_a_row = 0
-                return answer
+                return result
 
     def _pause(self, exhausted: QuotaExhausted, endpoint: str) -> None:
         assert exhausted.next_at is not None

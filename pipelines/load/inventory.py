@@ -9,12 +9,12 @@ import polars as pl
 from pipelines.lake.decode_flat import decode_devices, decode_plants
 from pipelines.lake.inventory import merge_devices, merge_plants
 from pipelines.lake.records import Decoded
-from pipelines.load.asking import Asker, LoadStopped, Rejected, chunks
+from pipelines.load.asking import Asker, EndpointRefused, LoadStopped, Rejected, chunks
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import note_side_results
-from pipelines.load.request import Listener, LoadReport
+from pipelines.load.request import Listener, LoadReport, Waiting
 from pipelines.load.services import Services
-from pipelines.northbound.errors import NorthboundError
+from pipelines.northbound.errors import IncompleteList, NorthboundError, QuotaExhausted
 from pipelines.northbound.requests import devices_body
 from pipelines.owner_files import read_plants_file
 from pipelines.planning.zones import ZoneUnknown, resolve_zone
@@ -45,20 +45,16 @@ def current_fleet(services: Services) -> Fleet:
 def ensure_inventory(services: Services, asker: Asker, report: LoadReport, listener: Listener, force: bool) -> Fleet:
     """The fleet, listed anew if the last listing is over a day old or `force` says so.
 
+    An earlier listing is gone on with when a new one can't be had now; the report says so.
+
     Raises:
-        LoadStopped: the listing failed and there is no earlier one to go on with.
+        QuotaExhausted, LoadStopped: there is no earlier listing, or nothing else could be asked for either.
     """
     fleet = current_fleet(services)
     services.client.counts = fleet.counts
     fresh = fleet.listed_at is not None and services.clock.now() - fleet.listed_at < INVENTORY_MAX_AGE
     if not fresh or force:
-        try:
-            _list_anew(services, asker, report, listener)
-        except (NorthboundError, LoadStopped) as error:
-            cause = error.error if isinstance(error, LoadStopped) else error
-            if fleet.listed_at is None or isinstance(error, LoadStopped):
-                raise LoadStopped(cause) from error
-            report.failures.append(f"The inventory could not be listed anew. {cause.describe()}")
+        _try_to_list(services, asker, report, listener, have_one=fleet.listed_at is not None)
         services.lake.fold()
         fleet = current_fleet(services)
         services.client.counts = fleet.counts
@@ -66,9 +62,26 @@ def ensure_inventory(services: Services, asker: Asker, report: LoadReport, liste
     return fleet
 
 
+def _try_to_list(services: Services, asker: Asker, report: LoadReport, listener: Listener, *, have_one: bool) -> None:
+    try:
+        _list_anew(services, asker, report, listener)
+    except QuotaExhausted as exhausted:
+        if not have_one:
+            raise
+        report.wait_for(Waiting("inventory", 1, 0, exhausted.next_at))
+    except EndpointRefused as refused:
+        if not have_one:
+            raise LoadStopped(refused.error) from refused
+        report.refuse("inventory", refused.error.describe())
+    except NorthboundError as error:
+        if not have_one:
+            raise LoadStopped(error) from error
+        report.failures.append(f"The inventory could not be listed anew. {error.describe()}")
+
+
 def _list_anew(services: Services, asker: Asker, report: LoadReport, listener: Listener) -> None:
     listener.progress("inventory", 0, 2)
-    pages = services.client.plants(why="inventory")
+    pages = asker.list_plants(why="inventory")
     listings = [
         decode_plants(page.data, extracted_at=pages[0].server_time, account=services.client.account) for page in pages
     ]
@@ -89,6 +102,7 @@ def _list_devices(
 ) -> tuple[pl.DataFrame, bool]:
     itself = {code: code for code in codes}
     listings: list[Decoded] = []
+    failures_before = len(report.failures)
     for batch in chunks(codes, PLANTS_PER_CALL):
         for reply in asker.ask("getDevList", batch, devices_body, itself, why="inventory"):
             if isinstance(reply, Rejected):
@@ -97,6 +111,9 @@ def _list_devices(
             listings.append(
                 decode_devices(reply.answer.data, extracted_at=extracted_at, account=services.client.account)
             )
+    if len(report.failures) > failures_before:
+        # A listing with a hole in it would make living devices look as if they had gone.
+        raise IncompleteList("some plants' devices could not be listed", endpoint="getDevList")
     if not listings:
         return pl.DataFrame(), False
     return _collect(services, report, listings), True
