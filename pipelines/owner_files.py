@@ -7,6 +7,7 @@ Every column but the key is optional; an empty cell means "not known".
 import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import available_timezones
@@ -17,7 +18,10 @@ from pipelines.settings import SettingsError
 
 
 def _number(text: str) -> float:
-    return float(text)
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"'{text}' is no number")
+    return value
 
 
 def _zone(text: str) -> str:
@@ -100,27 +104,49 @@ def _read(path: Path | None, fields: Mapping[str, _Field], setting: str, keys: t
         return pl.DataFrame(schema=schema)
     if not path.is_file():
         raise SettingsError(f"{setting} names {path}, which is not there.")
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle)
-        header = tuple(reader.fieldnames or ())
-        unknown = [name for name in header if name not in fields]
-        if unknown or not any(key in header for key in keys):
-            raise SettingsError(
-                f"{path}: the first line must name columns out of {', '.join(fields)}, with {' or '.join(keys)}; "
-                f"not known: {', '.join(unknown) or 'none'}."
-            )
-        rows = [_row(record, fields, path, reader.line_num, keys) for record in reader]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = _rows(csv.DictReader(handle), fields, path, keys)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{path} is no CSV file in UTF-8: {error}.") from error
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def _rows(
+    reader: "csv.DictReader[str]", fields: Mapping[str, _Field], path: Path, keys: tuple[str, ...]
+) -> list[list[Any]]:
+    header = tuple(reader.fieldnames or ())
+    unknown = [name for name in header if name not in fields]
+    if unknown or not any(key in header for key in keys):
+        raise SettingsError(
+            f"{path}: the first line must name columns out of {', '.join(fields)}, with {' or '.join(keys)}; "
+            f"not known: {', '.join(unknown) or 'none'}."
+        )
+    rows: list[list[Any]] = []
+    seen: dict[tuple[str, str], int] = {}
+    for record in reader:
+        rows.append(_row(record, fields, path, reader.line_num, keys))
+        for key in keys:
+            # Two rows for one plant or device would double its figures.
+            text = (record.get(key) or "").strip()
+            first = seen.setdefault((key, text), reader.line_num) if text else reader.line_num
+            if first != reader.line_num:
+                raise SettingsError(f"{path}, line {reader.line_num}, column {key}: {text} stands in line {first} too.")
+    return rows
+
+
 def _row(
-    record: Mapping[str, str | None],
+    record: Mapping[str | None, Any],
     fields: Mapping[str, _Field],
     path: Path,
     line: int,
     keys: tuple[str, ...],
 ) -> list[Any]:
     values: list[Any] = []
+    if None in record:
+        raise SettingsError(
+            f"{path}, line {line}: more cells than the first line has columns. Decimals take a point, not a comma."
+        )
     for name, spec in fields.items():
         text = (record.get(name) or "").strip()
         try:

@@ -5,6 +5,7 @@ Passwords are kept as `SecretStr`, so that they can't be printed by accident.
 """
 
 import os
+import re
 import stat
 import tomllib
 from dataclasses import dataclass, field
@@ -86,6 +87,13 @@ class _Environment(BaseSettings):
                 raise ValueError(f"'{value}' is not an IANA time zone such as Europe/Berlin") from error
         return value
 
+    @field_validator("pvms_duckdb_memory")
+    @classmethod
+    def _amount_of_memory(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
+            raise ValueError(f"'{value}' is no amount of memory such as 2GB or 512MB")
+        return value
+
     @model_validator(mode="after")
     def _oauth_has_its_policy(self) -> "_Environment":
         if self.smartpvms_flow_control is None:
@@ -156,12 +164,15 @@ def load_settings(start: Path | None = None) -> Settings:
         raw = _Environment(_env_file=env_file)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file} can't be read as UTF-8 text: {error}") from error
     base = env_file.parent if env_file else folder
 
     def resolve(path: Path | None, name: str) -> Path | None:
         if path is None:
             return None
-        anchor = folder if name in os.environ else base
+        # An empty variable counts as not set, so its path came from the file.
+        anchor = folder if os.environ.get(name) else base
         return (anchor / path.expanduser()).resolve()
 
     accounts_file = resolve(raw.pvms_accounts_file, "PVMS_ACCOUNTS_FILE")
@@ -217,7 +228,7 @@ def _accounts_of_file(path: Path, env_values: dict[str, str | None]) -> tuple[Ac
         raise SettingsError(f"{path} holds passwords and others can read it. Run: chmod 600 {path}")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
     return tuple(_account_of_table(name, table, path, env_values) for name, table in tables.items())
 
