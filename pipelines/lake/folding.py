@@ -7,7 +7,7 @@ import polars as pl
 from deltalake.exceptions import CommitFailedError
 
 from pipelines.lake.delta import LakeTable, Partition
-from pipelines.lake.merging import in_stored_order, newest_of_each_key, summed_drift
+from pipelines.lake.merging import newest_of_each_key, summed_drift
 from pipelines.lake.parts import Parts
 
 COMMIT_ATTEMPTS = 8
@@ -59,11 +59,10 @@ def _partitions_in(stored: LakeTable, part: Path) -> set[Partition]:
 
 
 def _rewrite(stored: LakeTable, partition: Partition, parts: list[Path]) -> int:
-    landed = [_rows_of(stored, partition, part) for part in parts]
+    landed = stored.conform([_rows_of(stored, partition, part) for part in parts])
     for attempt in range(COMMIT_ATTEMPTS):
         known = stored.read(stored.snapshot().of([partition]))
-        whole = stored.conform([known, *landed])
-        frame = in_stored_order(newest_of_each_key(stored.table, whole))
+        frame = newest_of_each_key(stored.table, stored.conform([known, landed]))
         try:
             stored.replace(partition, frame)
         except CommitFailedError:

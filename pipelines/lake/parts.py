@@ -11,7 +11,7 @@ from threading import Lock
 
 import polars as pl
 
-from pipelines.lake.durable import remove_left_over_temporaries, sync, write_durably
+from pipelines.lake.durable import full_disk_as_sentence, remove_left_over_temporaries, sync, write_durably
 
 _stamp_lock = Lock()
 _last_stamp = 0
@@ -51,8 +51,9 @@ class Parts:
         """
         folder = self.folder / table
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            sync(self.folder)
+            with full_disk_as_sentence(self.folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                sync(self.folder)
         path = folder / f"{_stamp():020d}-{os.getpid()}.parquet"
         # Through memory: a part is small, and only a plain write tells reliably that the disk is full.
         buffer = io.BytesIO()

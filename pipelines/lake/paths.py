@@ -7,8 +7,8 @@ from typing import Final
 
 from pipelines.lake.errors import UnusableHome
 
-UNUSABLE: Final = frozenset('%#*?[]{}<>|^`"\\')
-"""Patterns to DuckDB, or not escaped alike by all layers of the Delta library."""
+UNUSABLE: Final = frozenset('%#=*?[]{}<>|^`"\\')
+"""Patterns or partitions to the libraries that read files, or not escaped alike by all layers of the Delta library."""
 
 
 @dataclass(frozen=True, slots=True)

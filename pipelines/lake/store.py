@@ -71,11 +71,9 @@ class Lake:
 
     def note_drift(self, frame: pl.DataFrame, now: datetime) -> None:
         """Keep what an answer held beside the catalog: dataset, kind, key, cells, sample, seen at `now` (UTC)."""
-        seen = frame.with_columns(
-            pl.lit(now).dt.cast_time_unit("us").alias("first_seen_at"),
-            pl.lit(now).dt.cast_time_unit("us").alias("last_seen_at"),
-        )
-        self.land("schema_drift", seen.select(list(polars_schema(self.tables["schema_drift"]))))
+        schema = polars_schema(self.tables["schema_drift"])
+        seen = frame.with_columns(pl.lit(now).alias("first_seen_at"), pl.lit(now).alias("last_seen_at"))
+        self.land("schema_drift", seen.select(pl.col(name).cast(dtype) for name, dtype in schema.items()))
 
     def pending_parts(self) -> int:
         """How many parts wait to be folded."""

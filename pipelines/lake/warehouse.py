@@ -32,7 +32,7 @@ create schema if not exists pvms;
 create table if not exists pvms.lake (lake_path VARCHAR, built_at TIMESTAMPTZ);
 create table if not exists pvms.lake_tables (table_name VARCHAR, version BIGINT, files BIGINT);
 create table if not exists pvms.lake_files (table_name VARCHAR, path VARCHAR, columns VARCHAR);
-comment on table pvms.lake is 'Our own record, not part of the contract: where the lake was when the raw views were made. One row.';
+comment on table pvms.lake is 'Our own record: where the lake was when the views were made. One row.';
 comment on table pvms.lake_tables is 'Version of each Delta table that the views show. One row per table.';
 comment on table pvms.lake_files is 'Files that the views show, below lake_path/table_name. One row per file.';
 comment on column pvms.lake.lake_path is 'Folder of the Delta tables.';
