@@ -17,7 +17,10 @@ from pipelines.northbound.clock import SystemClock
 from pipelines.northbound.errors import NorthboundError, QuotaExhausted
 from pipelines.settings import Settings, SettingsError, load_settings
 
-stdout: Final = Console(soft_wrap=True)
+PIPED_WIDTH: Final = 200
+"""Columns of a table that goes into a file or a pipe, where nobody's window limits it."""
+
+stdout: Final = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 stderr: Final = Console(stderr=True, soft_wrap=True)
 
 

@@ -35,13 +35,14 @@ MARKER: Final = ".pvms-demo"
 
 TABLES: Final = (
     (
-        "Yesterday, plant by plant (marts.fct_plant_day)",
+        "The last whole day, plant by plant (marts.fct_plant_day)",
         """select plant_name, local_date, round(pv_energy_kwh, 1) as pv_energy_kwh,
                   round(specific_yield_kwh_kwp, 2) as specific_yield_kwh_kwp,
                   round(self_consumption_pct, 1) as self_consumption_pct,
                   round(feed_in_energy_kwh, 1) as feed_in_kwh, round(inverter_completeness, 3) as completeness
-           from marts.fct_plant_day where local_date = (select max(local_date) from marts.fct_plant_day
-               where pv_energy_kwh > 0) order by plant_name""",
+           from marts.fct_plant_day
+           where local_date = (select max(period) from ops.coverage where dataset = 'device_history')
+           order by plant_name""",
     ),
     (
         "The best five minutes of each inverter (marts.fct_inverter_5min)",

@@ -167,7 +167,7 @@ class Asker:
                 self._note_failure(error)
                 return None
             except NorthboundError as error:
-                # No server, no trust, no login, no session, a system that stays busy: the next call would fare the same.
+                # No server, trust, login or session, a system that stays busy: the next call would fare the same.
                 raise LoadStopped(error) from error
             else:
                 self._failures_in_a_row = 0

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 -- A row next to midnight is looked at from both of its days. So an interval is filed by its start, as it must be,
 -- and a filter on local_date still reads no more than that day and its neighbours.
-with inverters as (
+with inverters as not materialized (
 
     select
         1 as device_type_id,
@@ -70,7 +70,7 @@ with inverters as (
 
 ),
 
-readings as (
+readings as not materialized (
 
     select
         inverters.*,
@@ -81,26 +81,42 @@ readings as (
 
 ),
 
+-- A join, for DuckDB turns the filter on its one side into a choice of files on the other; it can't solve
+-- `local_date - 1 = ...`.
+neighbours as (
+
+    select
+        filed_on::date as filed_on,
+        filed_on::date - 1 as day_before,
+        filed_on::date + 1 as day_after
+    from range(date '2000-01-01', date '2100-01-01', interval 1 day) as calendar (filed_on)
+
+),
+
 filed as (
 
     select
-        *,
-        local_date as filed_on
+        readings.*,
+        readings.local_date as filed_on
     from readings
     union all
     -- Its interval may have begun yesterday.
     select
-        *,
-        local_date - 1 as filed_on
+        readings.*,
+        neighbours.filed_on
     from readings
-    where timezone(time_zone, collect_time_utc - interval 15 minutes)::date < local_date
+    inner join neighbours
+        on readings.local_date = neighbours.day_after
+    where timezone(readings.time_zone, readings.collect_time_utc - interval 15 minutes)::date < readings.local_date
     union all
     -- The interval of a row of tomorrow may begin with it.
     select
-        *,
-        local_date + 1 as filed_on
+        readings.*,
+        neighbours.filed_on
     from readings
-    where timezone(time_zone, collect_time_utc + interval 15 minutes)::date > local_date
+    inner join neighbours
+        on readings.local_date = neighbours.day_before
+    where timezone(readings.time_zone, readings.collect_time_utc + interval 15 minutes)::date > readings.local_date
 
 ),
 

@@ -28,7 +28,7 @@ select
     {{ plausible('discharge_cap', 0, 10000000000) }} as discharged_energy_kwh,
     {{ plausible('self_provide', -10000000000, 10000000000) }} as self_provided_energy_kwh,
     {{ plausible('pv_yield', 0, 10000000000) }} as pv_yield_kwh,
-    {{ plausible('inverter_yield', 0, 10000000000) }} as inverter_yield_kwh,
+    {{ plausible('inverter_yield', -10000000000, 10000000000) }} as inverter_yield_kwh,
     nullif(concat_ws(
         '; ',
         {{ implausible('radiation_intensity', 0, 2) }},
@@ -40,7 +40,7 @@ select
         {{ implausible('discharge_cap', 0, 10000000000) }},
         {{ implausible('self_provide', -10000000000, 10000000000) }},
         {{ implausible('pv_yield', 0, 10000000000) }},
-        {{ implausible('inverter_yield', 0, 10000000000) }}
+        {{ implausible('inverter_yield', -10000000000, 10000000000) }}
     ), '') as implausible,
     source.extra,
     source.extracted_at as extracted_at_utc,

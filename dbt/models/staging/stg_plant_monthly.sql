@@ -37,7 +37,7 @@ select
     {{ plausible('self_use_power', -10000000000, 10000000000) }} as self_used_pv_energy_kwh,
     {{ plausible('self_provide', -10000000000, 10000000000) }} as self_provided_energy_kwh,
     {{ plausible('pv_yield', 0, 10000000000) }} as pv_yield_kwh,
-    {{ plausible('inverter_yield', 0, 10000000000) }} as inverter_yield_kwh,
+    {{ plausible('inverter_yield', -10000000000, 10000000000) }} as inverter_yield_kwh,
     nullif(concat_ws(
         '; ',
         {{ implausible('installed_capacity', 0, 10000000) }},
@@ -58,7 +58,7 @@ select
         {{ implausible('self_use_power', -10000000000, 10000000000) }},
         {{ implausible('self_provide', -10000000000, 10000000000) }},
         {{ implausible('pv_yield', 0, 10000000000) }},
-        {{ implausible('inverter_yield', 0, 10000000000) }}
+        {{ implausible('inverter_yield', -10000000000, 10000000000) }}
     ), '') as implausible,
     source.extra,
     source.extracted_at as extracted_at_utc,
