@@ -32,9 +32,8 @@ create table if not exists cell (
     rows integer not null,
     extracted_at integer,
     reason text,
-    primary key (dataset, subject, period)
+    primary key (dataset, period, subject)
 ) without rowid;
-create index if not exists cell_by_period on cell (dataset, period);
 """
 
 # A refusal teaches nothing about what was read and settled before it. An answer that is older than what is known
@@ -42,7 +41,7 @@ create index if not exists cell_by_period on cell (dataset, period);
 _RECORD: Final = """
 insert into cell (dataset, subject, period, plant_code, state, rows, extracted_at, reason)
 values (?, ?, ?, ?, ?, ?, ?, ?)
-on conflict (dataset, subject, period) do update set
+on conflict (dataset, period, subject) do update set
     plant_code = excluded.plant_code,
     state = excluded.state,
     rows = case when excluded.state = 'denied' then cell.rows else excluded.rows end,
@@ -123,7 +122,7 @@ class Coverage:
         Cells that are declared only have state "missing" and 1970 as time of extraction.
         """
         query = (
-            "select subject, plant_code, period, state, rows, extracted_at, reason from cell "
+            "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
             "where dataset = ? and period between ? and ?"
         )
         values: list[str] = [dataset, start.isoformat(), end.isoformat()]
@@ -132,12 +131,12 @@ class Coverage:
             values.append(orjson.dumps(list(subjects)).decode())
         with closing(self._connect()) as connection:
             found = connection.execute(query, values).fetchall()
-        dates = {text: date.fromisoformat(text) for text in {row[2] for row in found}}
+        # Cells of one answer share their time and many share their date: made once each.
+        dates = {text: date.fromisoformat(text) for text in {row[1] for row in found}}
+        instants = {at: _EPOCH + (at or 0) * _MICROSECOND for at in {row[5] for row in found}}
         return {
-            (subject, dates[period]): Entry(
-                dataset, subject, plant, dates[period], state, rows, _EPOCH + (at or 0) * _MICROSECOND, reason
-            )
-            for subject, plant, period, state, rows, at, reason in found
+            (subject, dates[period]): Entry(dataset, subject, plant, dates[period], state, rows, instants[at], reason)
+            for subject, period, plant, state, rows, at, reason in found
         }
 
     def rollup(self) -> pl.DataFrame:

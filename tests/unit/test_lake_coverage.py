@@ -1,0 +1,181 @@
+"""Coverage: the latest answer per cell, refusals that hide nothing, and the roll-up that ops.coverage shows."""
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+
+import polars as pl
+import pytest
+
+from pipelines.lake.coverage import Coverage, Entry
+from pipelines.lake.errors import DiskFull
+from schemas.polars_types import polars_schema
+from schemas.tables import TABLES
+
+DAY = date(2026, 3, 28)
+AT = datetime(2026, 3, 29, 5, 6, 7, 890123, tzinfo=UTC)
+
+
+def entry(subject="1", state="final", *, day=DAY, rows=288, at=AT, plant="NE=1", dataset="device_history", reason=None):
+    return Entry(dataset, subject, plant, day, state, rows, at, reason)
+
+
+@pytest.fixture
+def coverage(tmp_path):
+    return Coverage(tmp_path / "state" / "coverage.sqlite")
+
+
+def state_of(coverage, subject="1"):
+    return coverage.states("device_history", [subject], DAY, DAY)[subject, DAY].state
+
+
+def test_what_is_recorded_comes_back_to_the_microsecond(coverage):
+    known = entry(state="denied", reason="401: no permission", rows=0)
+    coverage.record([known])
+    assert coverage.states("device_history", None, DAY, DAY) == {("1", DAY): known}
+    assert Coverage(coverage.path).states("device_history", ["1"], DAY, DAY) == {("1", DAY): known}
+
+
+def test_states_are_those_of_the_dataset_the_subjects_and_the_range_both_ends_included(coverage):
+    days = [DAY + timedelta(days=number) for number in range(5)]
+    coverage.record(entry(subject, day=day) for subject in ("1", "2") for day in days)
+    coverage.record([entry("1", dataset="plant_hourly")])
+    found = coverage.states("device_history", {"2"}, days[1], days[3])
+    assert sorted(found) == [("2", day) for day in days[1:4]]
+    assert coverage.states("device_history", [], DAY, days[-1]) == {}
+
+
+def test_the_latest_answer_counts_whatever_the_order_of_recording(tmp_path):
+    answers = [
+        entry(state="provisional", rows=100),
+        entry(state="suspect", rows=0, at=AT + timedelta(hours=1)),
+        entry(state="final", rows=288, at=AT + timedelta(hours=2)),
+    ]
+    for number, order in enumerate(permutations(answers)):
+        coverage = Coverage(tmp_path / f"{number}.sqlite")
+        for each in order:
+            coverage.record([each])
+        assert coverage.states("device_history", None, DAY, DAY)["1", DAY] == answers[-1]
+
+
+@pytest.mark.parametrize("settled", ["final", "empty"])
+def test_a_refusal_never_hides_what_was_settled(coverage, settled):
+    coverage.record([entry(state=settled)])
+    coverage.record([entry(state="denied", rows=0, at=AT + timedelta(days=1))])
+    assert state_of(coverage) == settled
+
+
+def test_a_refusal_of_a_provisional_period_shows_and_keeps_its_rows(coverage):
+    coverage.record([entry(state="provisional", rows=100)])
+    coverage.record([entry(state="denied", rows=0, at=AT + timedelta(days=1), reason="20056")])
+    known = coverage.states("device_history", None, DAY, DAY)["1", DAY]
+    assert (known.state, known.rows, known.reason) == ("denied", 100, "20056")
+    coverage.record([entry(state="final", at=AT + timedelta(days=2))])
+    assert coverage.states("device_history", None, DAY, DAY)["1", DAY].reason is None
+
+
+def test_declaring_wanted_cells_never_forgets_what_is_known(coverage):
+    coverage.record([entry("1")])
+    coverage.declare([("device_history", "1", "NE=1", DAY), ("device_history", "2", "NE=1", DAY)])
+    assert state_of(coverage, "1") == "final"
+    assert state_of(coverage, "2") == "missing"
+    coverage.record([entry("1", "missing", rows=0)])
+    assert state_of(coverage, "1") == "final"
+    coverage.record([entry("2", "provisional", at=datetime(2020, 1, 1, tzinfo=UTC))])
+    assert state_of(coverage, "2") == "provisional"
+
+
+def test_a_state_that_does_not_exist_is_refused_and_nothing_of_its_batch_is_kept(coverage):
+    with pytest.raises(ValueError, match="no state"):
+        coverage.record([entry("1"), entry("2", "done")])
+    assert coverage.states("device_history", None, DAY, DAY) == {}
+
+
+def test_a_batch_is_recorded_whole_or_not_at_all(coverage):
+    def broken():
+        yield entry("1")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        coverage.record(broken())
+    assert coverage.states("device_history", None, DAY, DAY) == {}
+
+
+@pytest.mark.parametrize(
+    ("states", "expected", "covered"),
+    [
+        (["final", "final"], "final", 2),
+        (["final", "empty"], "final", 2),
+        (["empty", "empty"], "empty", 2),
+        (["final", "provisional"], "provisional", 2),
+        (["provisional", "suspect"], "suspect", 1),
+        (["suspect", "denied"], "denied", 0),
+        (["final", "missing", "denied"], "missing", 1),
+    ],
+)
+def test_a_plants_period_shows_the_state_that_asks_for_most_attention(coverage, states, expected, covered):
+    coverage.declare([("device_history", str(number), "NE=1", DAY) for number in range(len(states))])
+    coverage.record(entry(str(number), state, rows=10) for number, state in enumerate(states) if state != "missing")
+    (row,) = coverage.rollup().iter_rows(named=True)
+    assert (row["plant_code"], row["period"], row["state"]) == ("NE=1", DAY, expected)
+    assert (row["wanted"], row["covered"]) == (len(states), covered)
+    assert row["rows"] == 10 * sum(state not in ("missing", "denied") for state in states)
+    assert row["extracted_at"] == AT
+
+
+def test_the_roll_up_has_the_types_of_its_table_also_without_rows(coverage):
+    schema = polars_schema(TABLES["coverage"])
+    assert dict(coverage.rollup().schema) == schema
+    coverage.declare([("alarms", "NE=1", "NE=1", DAY)])
+    assert dict(coverage.rollup().schema) == schema
+    assert coverage.rollup()["extracted_at"].to_list() == [None]
+
+
+def test_a_full_disk_is_a_sentence(coverage, monkeypatch):
+    class Full:
+        in_transaction = False
+
+        def execute(self, *rest):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(Coverage, "_connect", lambda self: Full())
+    with pytest.raises(DiskFull):
+        coverage.record([entry()])
+
+
+def test_many_writers_at_once_lose_nothing(coverage):
+    def write(worker):
+        for number in range(20):
+            Coverage(coverage.path).record([entry(f"{worker}-{number}")])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert len(coverage.states("device_history", None, DAY, DAY)) == 160
+
+
+def test_another_process_sees_what_this_one_recorded(coverage):
+    coverage.record([entry()])
+    script = (
+        "import sys; from datetime import date; from pathlib import Path; from pipelines.lake.coverage import Coverage;"
+        "print(len(Coverage(Path(sys.argv[1])).states('device_history', None, date(2026,1,1), date(2026,12,31))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(coverage.path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"
+
+
+def test_a_year_of_400_devices_rolls_up_to_what_was_recorded(coverage):
+    days = [DAY + timedelta(days=number) for number in range(365)]
+    coverage.record(entry(str(device), day=day, plant=f"NE={device % 130}") for device in range(400) for day in days)
+    assert len(coverage.states("device_history", None, days[0], days[-1])) == 400 * 365
+    rollup = coverage.rollup()
+    assert rollup.height == 130 * 365
+    totals = rollup.select(pl.col("wanted").sum(), pl.col("rows").sum()).row(0)
+    assert totals == (400 * 365, 400 * 365 * 288)
