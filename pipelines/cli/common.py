@@ -1,4 +1,7 @@
-"""What every command shares: where results and progress go, how dates are read, which error gets which exit code."""
+"""What every command shares: where results and progress go, how dates are read, which error gets which exit code.
+
+Commands import the rooms inside their functions: `pvms --help` must not wait for libraries that it doesn't use.
+"""
 
 import errno
 import logging
@@ -11,8 +14,14 @@ import typer
 from rich.console import Console
 
 from pipelines.lake.errors import LakeError
-from pipelines.load.request import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_QUOTA, EXIT_USAGE, UsageError
-from pipelines.load.run import latest_local_date
+from pipelines.load.request import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_QUOTA,
+    EXIT_USAGE,
+    UsageError,
+    latest_local_date,
+)
 from pipelines.northbound.clock import SystemClock
 from pipelines.northbound.errors import NorthboundError, QuotaExhausted
 from pipelines.settings import Settings, SettingsError, load_settings

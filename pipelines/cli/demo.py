@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from pydantic import SecretStr
 
 from pipelines.cli.common import guarded, say, stdout
 from pipelines.cli.sql import as_table
 from pipelines.cli.summary import summary_lines
 from pipelines.cli.watching import ConsoleListener
-from pipelines.lake.publish import open_published
 from pipelines.load.request import EXIT_USAGE, LoadRequest
-from pipelines.settings import Account, Settings
-from pipelines.simulator.server import Simulator
-from pipelines.simulator.world import build_world
 
 HELP = """See it work without an account: a simulated fleet, loaded through the real path into a warehouse.
 
@@ -86,7 +81,12 @@ def demo(
 
 
 def _run(home: Path, days: int, fleet: str) -> int:
+    from pydantic import SecretStr
+
     from assets.launch import load_through_dagster
+    from pipelines.settings import Account, Settings
+    from pipelines.simulator.server import Simulator
+    from pipelines.simulator.world import build_world
 
     end = datetime.now(UTC).date() - timedelta(days=1)
     request = LoadRequest(start=end - timedelta(days=days - 1), end=end, why="demo")
@@ -108,6 +108,8 @@ def _run(home: Path, days: int, fleet: str) -> int:
 
 
 def _show(home: Path) -> None:
+    from pipelines.lake.publish import open_published
+
     connection = open_published(home)
     try:
         for title, query in TABLES:

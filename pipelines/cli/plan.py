@@ -1,7 +1,7 @@
 """`pvms plan`: what a load would cost, without making it."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,10 +9,10 @@ from pipelines.cli.common import guarded, say, settings_for_command, stdout
 from pipelines.cli.load import Datasets, From, Plants, To, request_of
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
-from pipelines.load.asking import LoadStopped
-from pipelines.load.cost import Cost, cost_of
-from pipelines.load.services import Services
 from pipelines.planning.estimate import days_until_done
+
+if TYPE_CHECKING:
+    from pipelines.load.cost import Cost
 
 HELP = """Say what a load would cost: calls per endpoint, the least possible, quota a day, days until done.
 
@@ -38,6 +38,10 @@ def plan(
     """Say what a load would cost."""
 
     def command() -> int:
+        from pipelines.load.asking import LoadStopped
+        from pipelines.load.cost import cost_of
+        from pipelines.load.services import Services
+
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         request = request_of(start, end, dataset, plant)
@@ -56,7 +60,7 @@ def plan(
     raise typer.Exit(guarded(command))
 
 
-def rows_of(cost: Cost) -> list[tuple[Any, ...]]:
+def rows_of(cost: "Cost") -> list[tuple[Any, ...]]:
     """A row per dataset, in the order in which they would be asked."""
     return [
         (name, e.endpoint, e.calls, e.least_possible, e.quota_per_day, e.free_now, e.days)
@@ -64,7 +68,7 @@ def rows_of(cost: Cost) -> list[tuple[Any, ...]]:
     ]
 
 
-def verdict(cost: Cost) -> str:
+def verdict(cost: "Cost") -> str:
     """One sentence: how long it takes."""
     days = days_until_done(cost.estimates.values())
     calls = sum(e.calls for e in cost.estimates.values())

@@ -9,9 +9,6 @@ from pipelines.cli.common import guarded, say
 from pipelines.load.request import UsageError
 from pipelines.simulator.faults import describe_faults, parse_faults
 from pipelines.simulator.fleets import FLEETS
-from pipelines.simulator.runner import run_forever
-from pipelines.simulator.server import Simulator
-from pipelines.simulator.world import build_world
 
 FAULTS = "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_faults())
 
@@ -54,6 +51,10 @@ def simulator(
     """Run a SmartPVMS on this machine."""
 
     def command() -> int:
+        from pipelines.simulator.runner import run_forever
+        from pipelines.simulator.server import Simulator
+        from pipelines.simulator.world import build_world
+
         try:
             faults = parse_faults(fault or [])
             world = build_world(fleet, seed, labels=labels)

@@ -6,12 +6,10 @@ import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
-import duckdb
 import typer
 from rich.table import Table
 
 from pipelines.cli.common import guarded, say, settings_for_command, stdout
-from pipelines.lake.publish import open_published
 from pipelines.load.request import EXIT_USAGE
 
 HELP = """Run one SQL query on the published warehouse (DuckDB), read only.
@@ -44,6 +42,10 @@ def sql(
     """Run one SQL query on the published warehouse."""
 
     def command() -> int:
+        import duckdb
+
+        from pipelines.lake.publish import open_published
+
         settings = settings_for_command()
         chosen = Format.JSON if as_json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
         connection = open_published(settings.home)

@@ -3,20 +3,21 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 
 from pipelines.cli.common import guarded, say, settings_for_command, stdout
 from pipelines.cli.sql import as_table
-from pipelines.lake.coverage import Coverage
-from pipelines.lake.store import Lake
 from pipelines.load.request import EXIT_ERROR
-from pipelines.load.services import Services, state_dir
-from pipelines.settings import Settings
 from schemas.datasets import DATASETS
 from schemas.endpoints import READ_ENDPOINTS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipelines.load.services import Services
+    from pipelines.settings import Settings
 
 HELP = """Say what is loaded, provisional, missing and quarantined, what the quota leaves, and the last errors.
 
@@ -38,6 +39,8 @@ def status(
     """Say what is loaded and what is not."""
 
     def command() -> int:
+        from pipelines.load.services import state_dir
+
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         if not (state_dir(settings.home) / "coverage.sqlite").exists():
@@ -54,8 +57,12 @@ def status(
     raise typer.Exit(guarded(command))
 
 
-def collect(settings: Settings) -> dict[str, Any]:
+def collect(settings: "Settings") -> dict[str, Any]:
     """Everything that `status` shows, as plain data."""
+    from pipelines.lake.coverage import Coverage
+    from pipelines.lake.store import Lake
+    from pipelines.load.services import Services, state_dir
+
     rollup = Coverage(state_dir(settings.home) / "coverage.sqlite").rollup()
     lake = Lake(settings.home)
     found: dict[str, Any] = {
@@ -73,11 +80,11 @@ def collect(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def coverage_rows(rollup: pl.DataFrame) -> list[dict[str, Any]]:
+def coverage_rows(rollup: "pl.DataFrame") -> list[dict[str, Any]]:
     """A row per dataset: first and last period, and how many plant periods are in each state."""
     rows = []
     for name in (name for name in DATASETS if name in set(rollup["dataset"])):
-        mine = rollup.filter(pl.col("dataset") == name)
+        mine = rollup.filter(rollup["dataset"] == name)
         states = Counter(mine["state"].to_list())
         rows.append(
             {
@@ -94,9 +101,9 @@ def coverage_rows(rollup: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def quota_rows(services: Services) -> list[dict[str, Any]]:
+def quota_rows(services: "Services") -> list[dict[str, Any]]:
     """A row per endpoint that was called lately or is closed: used, limit, next possible call."""
-    from pipelines.load.inventory import current_fleet
+    from pipelines.load.fleet import current_fleet
 
     services.client.counts = current_fleet(services).counts
     rows = []
@@ -113,7 +120,7 @@ def quota_rows(services: Services) -> list[dict[str, Any]]:
     return rows
 
 
-def last_errors(services: Services) -> list[dict[str, Any]]:
+def last_errors(services: "Services") -> list[dict[str, Any]]:
     """The latest calls of the last week that did not end well."""
     since = datetime.now(UTC) - timedelta(days=7)
     bad = [call for call in services.client.ledger.calls(since) if call.outcome != "ok"]

@@ -15,8 +15,8 @@ def summary_lines(report: LoadReport) -> list[str]:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.quarantined or report.unreadable_cells or report.implausible_values:
         lines.append(
-            f"{_n(report.quarantined, 'record')} in quarantine (ops.quarantine), "
-            f"{report.unreadable_cells:,} unreadable and {report.implausible_values:,} implausible values (ops.schema_drift)."
+            f"{_n(report.quarantined, 'record')} in quarantine (ops.quarantine); values: "
+            f"{report.unreadable_cells:,} unreadable, {report.implausible_values:,} implausible (ops.schema_drift)."
         )
     lines += [f"Refused: {refusal.what}: {refusal.why}" for refusal in report.refusals]
     for waiting in report.waiting:

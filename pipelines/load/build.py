@@ -6,11 +6,12 @@ from typing import Final
 import polars as pl
 
 from pipelines.lake.database import build_lock
+from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import publish
 from pipelines.lake.transform import run_dbt
 from pipelines.lake.warehouse import prepare_build
-from pipelines.load.inventory import current_fleet
-from pipelines.load.request import Listener, Silent
+from pipelines.load.fleet import current_fleet
+from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file
 from schemas.polars_types import polars_schema
@@ -35,6 +36,11 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> N
         watch.progress("warehouse", 2, 3)
         publish(home)
         watch.progress("warehouse", 3, 3)
+
+
+def needs_build(services: Services, report: LoadReport) -> bool:
+    """Whether the published warehouse would change: something was read, or there is none yet."""
+    return bool(report.rows or report.cells) or not paths_of(services.settings.home).published.exists()
 
 
 def prepare(services: Services) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import polars as pl
 
+from pipelines.load.services import Services
 from pipelines.northbound.ledger import FleetCounts
 from pipelines.planning.cells import Subject
 from schemas.datasets import DATASETS
@@ -92,6 +93,22 @@ class Fleet:
             schema=SUBJECT_FRAME,
             orient="row",
         )
+
+
+def current_fleet(services: Services) -> Fleet:
+    """The fleet of the latest complete listing in the lake; empty before the first one. Asks nothing."""
+    plants = services.lake.read("plants")
+    devices = services.lake.read("devices")
+    if plants.is_empty() or devices.is_empty():
+        return Fleet(plants.clear(), devices.clear(), None)
+    # The device list is read after the plant list, so its time marks the listing as complete.
+    listed_at: datetime = devices["last_seen_at"].max()  # type: ignore[assignment]
+    latest = plants["last_seen_at"].max()
+    seen = plants.filter((pl.col("last_seen_at") == latest) & pl.col("time_zone").is_not_null())
+    owned = devices.filter(
+        (pl.col("last_seen_at") == listed_at) & pl.col("plant_code").is_in(seen["plant_code"].implode())
+    )
+    return Fleet(seen.sort("plant_code"), owned.sort("plant_code", "device_id"), listed_at)
 
 
 def connected_on(grid_connection_date: str | None) -> date | None:

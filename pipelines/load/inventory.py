@@ -10,7 +10,7 @@ from pipelines.lake.decode_flat import decode_devices, decode_plants
 from pipelines.lake.inventory import merge_devices, merge_plants
 from pipelines.lake.records import Decoded
 from pipelines.load.asking import Asker, EndpointRefused, LoadStopped, Rejected, chunks
-from pipelines.load.fleet import Fleet
+from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.landing import note_side_results
 from pipelines.load.request import Listener, LoadReport, Waiting
 from pipelines.load.services import Services
@@ -24,22 +24,6 @@ PLANTS_PER_CALL: Final = ENDPOINTS["getDevList"].max_plants or 100
 
 INVENTORY_MAX_AGE: Final = timedelta(days=1)
 """Static data change only when plants change (reference 2.3); a day old is fresh enough not to spend calls on."""
-
-
-def current_fleet(services: Services) -> Fleet:
-    """The fleet of the latest complete listing in the lake; empty before the first one. Asks nothing."""
-    plants = services.lake.read("plants")
-    devices = services.lake.read("devices")
-    if plants.is_empty() or devices.is_empty():
-        return Fleet(plants.clear(), devices.clear(), None)
-    # The device list is read after the plant list, so its time marks the listing as complete.
-    listed_at: datetime = devices["last_seen_at"].max()  # type: ignore[assignment]
-    latest = plants["last_seen_at"].max()
-    seen = plants.filter((pl.col("last_seen_at") == latest) & pl.col("time_zone").is_not_null())
-    owned = devices.filter(
-        (pl.col("last_seen_at") == listed_at) & pl.col("plant_code").is_in(seen["plant_code"].implode())
-    )
-    return Fleet(seen.sort("plant_code"), owned.sort("plant_code", "device_id"), listed_at)
 
 
 def ensure_inventory(services: Services, asker: Asker, report: LoadReport, listener: Listener, force: bool) -> Fleet:

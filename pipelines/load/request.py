@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 PERIODIC_DATASETS: Final = (
@@ -30,6 +30,11 @@ EXIT_USAGE: Final = 2
 EXIT_QUOTA: Final = 3
 EXIT_REFUSED: Final = 4
 EXIT_INTERRUPTED: Final = 130
+
+
+def latest_local_date(now: datetime) -> date:
+    """The calendar date at UTC+14, the first place where a day begins."""
+    return (now + timedelta(hours=14)).date()
 
 
 class UsageError(ValueError):

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from pipelines.load.asking import Asker, LoadStopped
-from pipelines.load.build import build_and_publish
+from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet
 from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
@@ -19,6 +19,7 @@ from pipelines.load.request import (
     LoadRequest,
     Silent,
     UsageError,
+    latest_local_date,
 )
 from pipelines.load.services import Services
 from schemas.datasets import DATASETS
@@ -124,7 +125,7 @@ def ranges(dataset: str, start: date, end: date) -> list[tuple[date, date]]:
 def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: datetime, build: bool) -> LoadReport:
     made = services.client.ledger.calls(begun_at)
     report.calls = dict(Counter(call.endpoint for call in made if call.account == services.client.account))
-    if build:
+    if build and needs_build(services, report):
         build_and_publish(services, watch)
         report.published = True
     return report
@@ -141,11 +142,6 @@ def check_dates(request: LoadRequest, now: datetime) -> None:
     latest = latest_local_date(now)
     if request.end > latest:
         raise UsageError(f"{request.end} lies in the future; the latest date that has begun anywhere is {latest}.")
-
-
-def latest_local_date(now: datetime) -> date:
-    """The calendar date at UTC+14, the first place where a day begins."""
-    return (now + timedelta(hours=14)).date()
 
 
 def check_plants(request: LoadRequest, fleet: Fleet) -> None:
