@@ -8,9 +8,8 @@ from assets.extraction import KINDS, OWNERS, POOL, fail_if_failed
 from assets.loading import load_and_record
 from assets.recording import asset_key
 from assets.resources import RESOURCE, Pvms
-from pipelines.load.inventory import current_fleet
-from pipelines.load.request import LoadRequest
-from pipelines.load.run import latest_local_date
+from pipelines.load.fleet import current_fleet
+from pipelines.load.request import LoadRequest, latest_local_date
 from pipelines.northbound.clock import SystemClock
 from schemas.datasets import DATASETS
 

@@ -7,8 +7,8 @@ from assets.recording import RecordingListener
 from assets.resources import Pvms
 from pipelines.load.build import build_and_publish
 from pipelines.load.fleet import Fleet
-from pipelines.load.request import LoadReport, LoadRequest
-from pipelines.load.run import latest_local_date, run_load
+from pipelines.load.request import LoadReport, LoadRequest, latest_local_date
+from pipelines.load.run import run_load
 from pipelines.load.services import Services
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext

@@ -6,8 +6,7 @@ from assets.extraction import KINDS, OWNERS, POOL, fail_if_failed
 from assets.loading import load_and_record
 from assets.recording import asset_key
 from assets.resources import RESOURCE, Pvms
-from pipelines.load.request import REALTIME_DATASETS, LoadRequest
-from pipelines.load.run import latest_local_date
+from pipelines.load.request import REALTIME_DATASETS, LoadRequest, latest_local_date
 from pipelines.northbound.clock import SystemClock
 from schemas.datasets import DATASETS
 
