@@ -32,6 +32,11 @@ PIPED_WIDTH: Final = 200
 stdout: Final = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 stderr: Final = Console(stderr=True, soft_wrap=True)
 
+PLACE_ERRORS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
+)
+"""What is wrong with a place and not with us: full, not ours, or a file where a folder should be."""
+
 
 def settings_for_command() -> Settings:
     """The settings as seen from the current folder; sets up logging by them."""
@@ -89,7 +94,7 @@ def guarded(command: Callable[[], int]) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in PLACE_ERRORS:
             raise
         say(
             f"{error.strerror}: {error.filename or 'PVMS_HOME'}. Free space or choose another PVMS_HOME; "
