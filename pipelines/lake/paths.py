@@ -49,8 +49,13 @@ class HomePaths:
 
     @property
     def dbt(self) -> Path:
-        """dbt's target and log folders."""
+        """What dbt keeps between runs."""
         return self.state / "dbt"
+
+    @property
+    def dbt_log(self) -> Path:
+        """What dbt said in its last run."""
+        return self.dbt / "dbt.log"
 
 
 def paths_of(home: Path) -> HomePaths:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
 from pipelines.lake.durable import full_disk_as_sentence
@@ -18,6 +18,7 @@ BUILD_COMMAND: Final = ("build", "--exclude-resource-type", "unit_test")
 """Models and data tests. Unit tests prove the SQL, not the data; CI runs them."""
 
 _GOOD: Final = frozenset({"success", "pass", "warn", "skipped", "no-op"})
+_LOGGED: Final = frozenset({"info", "warn", "error"})
 _NAMES_SHOWN: Final = 5
 
 
@@ -63,7 +64,7 @@ def run_dbt(
     threads: int = DUCKDB_THREADS,
     memory_limit: str = DUCKDB_MEMORY,
 ) -> TransformReport:
-    """Build the models and run their tests; dbt's own words go to `state/dbt/logs/dbt.log`.
+    """Build the models and run their tests; dbt's own words go to `state/dbt/dbt.log`, anew each time.
 
     Raises:
         NoWarehouse: `prepare_build` has not run.
@@ -77,7 +78,8 @@ def run_dbt(
     begun = time.monotonic()
     environment = dbt_environment(home, threads=threads, memory_limit=memory_limit)
     with build_lock(home), full_disk_as_sentence(paths.root), _environment(environment):
-        nodes = _judge(_invoke(_arguments(paths, project or project_folder(), select, full_refresh)), paths)
+        arguments = _arguments(paths, project or project_folder(), select, full_refresh)
+        nodes = _judge(_invoke(arguments, paths.dbt_log), paths.dbt_log)
     return TransformReport(nodes, time.monotonic() - begun)
 
 
@@ -95,9 +97,9 @@ def parse_project(home: Path, project: Path | None = None) -> Path:
         return manifest
     manifest.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(home), _environment(dbt_environment(home)):
-        result = _invoke(["parse", *_project_arguments(paths, folder, target="parsed")])
+        log = manifest.with_name("parse.log")
+        result = _invoke(["parse", *_project_arguments(paths, folder, target="parsed")], log)
     if not result.success:
-        log = paths.dbt / "logs" / "dbt.log"
         raise TransformFailed(f"The dbt project can't be parsed: {result.exception}.", (), log)
     # dbt leaves an unchanged manifest as it is; its age is how staleness is told.
     manifest.touch()
@@ -107,7 +109,7 @@ def parse_project(home: Path, project: Path | None = None) -> Path:
 def _project_arguments(paths: HomePaths, project: Path, target: str = "target") -> list[str]:
     arguments = ["--project-dir", str(project), "--profiles-dir", str(project)]
     arguments += ["--target-path", str(paths.dbt / target), "--log-path", str(paths.dbt / "logs")]
-    arguments += ["--log-level", "none", "--log-level-file", "info", "--no-use-colors", "--no-use-colors-file"]
+    arguments += ["--log-level", "none", "--log-level-file", "none", "--no-use-colors"]
     return [*arguments, "--no-send-anonymous-usage-stats", "--no-version-check", "--partial-parse"]
 
 
@@ -117,13 +119,14 @@ def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refr
     return [*arguments, "--full-refresh"] if full_refresh else arguments
 
 
-def _invoke(arguments: list[str]) -> Any:
+def _invoke(arguments: list[str], log: Path) -> Any:
     # Imported here: dbt takes seconds to import, and most commands never need it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     try:
-        return dbtRunner().invoke(arguments)
+        with log.open("w", encoding="utf-8") as written:
+            return dbtRunner(callbacks=[lambda event: _write_down(event, written)]).invoke(arguments)
     finally:
         # The adapter keeps the database open until the process ends; a checkpoint and a publish need it closed.
         environment = DuckDBConnectionManager._ENV
@@ -132,8 +135,13 @@ def _invoke(arguments: list[str]) -> Any:
         DuckDBConnectionManager.close_all_connections()
 
 
-def _judge(result: Any, paths: HomePaths) -> dict[str, str]:
-    log = paths.dbt / "logs" / "dbt.log"
+def _write_down(event: Any, log: TextIO) -> None:
+    """dbt's own log file stays open for the life of the process, so its events are written to one of ours."""
+    if event.info.level in _LOGGED and event.info.msg.strip():
+        log.write(f"{event.info.ts.ToJsonString()} {event.info.level:5} {event.info.msg}\n")
+
+
+def _judge(result: Any, log: Path) -> dict[str, str]:
     runs = list(getattr(result.result, "results", None) or ())
     nodes = {run.node.unique_id: str(run.status) for run in runs}
     failed = tuple(name for name, status in nodes.items() if status not in _GOOD)
