@@ -219,18 +219,19 @@ def answered_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], no
                     yield cell
         return
     for subject in subjects.values():
-        start, end = _report_span(dataset, call.instant, subject)
+        start, end = _report_span(dataset, call.instant, subject, now)
         yield from wanted_cells(dataset, [subject], start, end, now)
 
 
-def _report_span(dataset: str, instant: datetime, subject: Subject) -> tuple[date, date]:
-    """First and last local date of the window that `instant` selects for a subject."""
+def _report_span(dataset: str, instant: datetime, subject: Subject, now: datetime) -> tuple[date, date]:
+    """First and last local date of the window that `instant` selects for a subject, as answered `now`."""
     local = local_date_of(instant, subject.zone)
     window = DATASETS[dataset].window
     if window == "day":
         return local, local
     if window == "life":
-        return subject.connected or local, local
+        # A life runs to today, whatever day of it was named.
+        return subject.connected or local, max(local, today(now, subject.zone))
     grain: Period = "month" if window == "month" else "year"
     first = first_of(grain, local)
     return first, next_period(grain, first) - timedelta(days=1)
