@@ -73,9 +73,7 @@ def test_the_wheel_holds_what_git_holds_of_it(wheel: Path) -> None:
     if listed.returncode:
         pytest.skip("not a git checkout, so there is no list of the project's files")
     tracked = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
-    wanted = {
-        f"assets/dbt_project/{name.removeprefix('dbt/')}" if name.startswith("dbt/") else name for name in tracked
-    }
+    wanted = {name.replace("dbt/", "assets/dbt_project/", 1) if name.startswith("dbt/") else name for name in tracked}
     assert wanted - names == set()
     # dbt's compiled files and logs, if somebody ran it in the checkout.
     assert [name for name in names if "/target/" in name or "/logs/" in name or name.endswith(".pyc")] == []
