@@ -1,10 +1,11 @@
 """Many sweeps over independent parts of the wants, and the best plan of each."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from pipelines.planning.bounds import lower_bound, part, split
+from pipelines.planning.exact import search
 from pipelines.planning.sweep import Plan, Policy, Seat, Sweep, Want
 
 POLICIES: Final = (
@@ -19,6 +20,17 @@ POLICIES: Final = (
 
 EFFORT: Final = 400_000
 """Cells that all sweeps over one part may visit together; a sweep visits about a million a second."""
+
+PASSES: Final = 150
+"""Sweeps over one part: the first few find nearly all there is to find, and small parts have the complete
+search."""
+
+SEARCH_EFFORT: Final = 200_000
+"""Devices that the complete search may look at in all its states, per part and direction: it settles parts
+of some dozen devices and days, and takes about a second where it settles nothing."""
+
+SEARCHED_STARTS: Final = 200
+"""Different starts up to which the complete search is tried: it recurses once per start."""
 
 
 def solve(wants: Sequence[Want], seats: int, span: int) -> list[list[Seat]]:
@@ -51,10 +63,22 @@ def _parts(wants: Sequence[Want], span: int) -> Iterator[tuple[list[tuple[int, i
 def _solve_part(wants: Sequence[Want], seats: int, span: int) -> list[list[Seat]]:
     mirrored = [want.mirrored(span) for want in wants]
     least = max(lower_bound(side, seats, span) for side in (wants, mirrored))
-    effort = EFFORT
+    best = _swept(wants, mirrored, seats, span, least)
+    if len({start for want in wants for start in want.starts}) <= SEARCHED_STARTS:
+        while len(best) > least:
+            better = _searched(wants, mirrored, seats, span, len(best) - 1)
+            if better is None:
+                break
+            best = better
+    return best
+
+
+def _swept(wants: Sequence[Want], mirrored: Sequence[Want], seats: int, span: int, least: int) -> list[list[Seat]]:
+    """Return the best plan of as many sweeps as the effort allows, from left to right and back."""
     best: list[list[Seat]] | None = None
+    effort = EFFORT
     size = sum(len(want.starts) for want in wants)
-    for policy in _policies():
+    for policy in islice(_policies(), PASSES // 2):
         for backwards in (False, True):
             plan = Sweep(mirrored if backwards else wants, seats, span, policy).run()
             if best is None or len(plan) < len(best):
@@ -62,7 +86,19 @@ def _solve_part(wants: Sequence[Want], seats: int, span: int) -> list[list[Seat]
             effort -= size
             if len(best) <= least or effort < 0:
                 return best
-    raise AssertionError("the policies never end")
+    assert best is not None
+    return best
+
+
+def _searched(
+    wants: Sequence[Want], mirrored: Sequence[Want], seats: int, span: int, target: int
+) -> list[list[Seat]] | None:
+    nodes = SEARCH_EFFORT // len(wants)
+    plan = search(wants, seats, span, target, nodes)
+    if plan is not None:
+        return [call for _, call in plan]
+    plan = search(mirrored, seats, span, target, nodes)
+    return _turned(plan, wants) if plan is not None else None
 
 
 def _policies() -> Iterator[Policy]:
