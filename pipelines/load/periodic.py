@@ -5,12 +5,22 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import polars as pl
+
 from pipelines.lake.coverage import Entry
 from pipelines.lake.decode import decode
 from pipelines.lake.records import AnswerShapeError
 from pipelines.load.asking import Asker, EndpointRefused, Rejected, Reply
 from pipelines.load.fleet import Fleet
-from pipelines.load.landing import Answered, cover, deny, keep_answered_periods, land_rows, note_side_results
+from pipelines.load.landing import (
+    Answered,
+    cover,
+    deny,
+    keep_answered_periods,
+    land_rows,
+    note_side_results,
+    subject_column,
+)
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
 from pipelines.load.services import Services
@@ -194,6 +204,7 @@ class PeriodicLoad:
         note_side_results(self.services, self.report, decoded)
         cells = {cell for cell in call.cells if cell.subject in subjects}
         cells.update(answered_cells(dataset, call, subjects, reply.answer.server_time))
+        cells.update(served_cells(dataset, call, subjects, decoded.rows))
         answered = Answered(dataset, cells, subjects, reply.answer.server_time)
         rows = keep_answered_periods(decoded.rows, answered)
         land_rows(self.services, self.report, table, rows)
@@ -221,6 +232,17 @@ def answered_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], no
     for subject in subjects.values():
         start, end = _report_span(dataset, call.instant, subject, now)
         yield from wanted_cells(dataset, [subject], start, end, now)
+
+
+def served_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], rows: pl.DataFrame) -> Iterator[Cell]:
+    """Whole periods that the answer holds rows of: also those before the date on which the plant says it began."""
+    found = rows.select(pl.col(subject_column(dataset)).cast(pl.String), "local_date").unique()
+    for subject, period in found.iter_rows():
+        if isinstance(call, HistoryCall):
+            window = period_window("day", period, subjects[subject].zone)
+            if window.start < call.start or call.end < window.end:
+                continue
+        yield Cell(dataset, subject, period)
 
 
 def _report_span(dataset: str, instant: datetime, subject: Subject, now: datetime) -> tuple[date, date]:
