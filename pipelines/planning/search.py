@@ -8,14 +8,7 @@ from pipelines.planning.bounds import lower_bound, part, split
 from pipelines.planning.exact import search
 from pipelines.planning.sweep import Plan, Policy, Seat, Sweep, Want
 
-POLICIES: Final = (
-    Policy("near", "gain"),
-    Policy("near", "all"),
-    Policy("few", "gain"),
-    Policy("gain", "gain"),
-    Policy("few", "all"),
-    Policy("gain", "all"),
-)
+POLICIES: Final = (Policy("near", "gain"), Policy("near", "all"), Policy("few", "gain"), Policy("few", "all"))
 """The sweeps that every part gets, in the order of how often they win on fleets."""
 
 EFFORT: Final = 400_000
@@ -29,8 +22,8 @@ SEARCH_EFFORT: Final = 200_000
 """Devices that the complete search may look at in all its states, per part and direction: it settles parts
 of some dozen devices and days, and takes about a second where it settles nothing."""
 
-SEARCHED_STARTS: Final = 200
-"""Different starts up to which the complete search is tried: it recurses once per start."""
+SEARCHED_STARTS: Final = 60
+"""Different starts up to which the complete search is tried; beyond, it settles nothing in its time."""
 
 
 def solve(wants: Sequence[Want], seats: int, span: int) -> list[list[Seat]]:

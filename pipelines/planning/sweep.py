@@ -11,7 +11,7 @@ Three facts make the search small. They hold because wanting less never costs mo
 What is left to decide is who takes the seats that the due devices leave free.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -63,11 +63,12 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a sweep fills free seats: in which order it relieves later starts, and whether it then takes
-    devices that gain nothing now ("all") or only those that need one seat less afterwards ("gain")."""
+    """How a sweep fills free seats: which later starts it relieves first, the nearest or those with the
+    fewest devices too many; and whether it then takes all devices ("all") or only those that need one seat
+    less afterwards ("gain"). A seed shuffles devices that are equally good."""
 
-    relieve: Literal["near", "few", "gain"] = "near"
-    rest: Literal["gain", "all", "none"] = "gain"
+    relieve: Literal["near", "few"] = "near"
+    rest: Literal["gain", "all"] = "gain"
     seed: int | None = None
 
 
@@ -119,53 +120,45 @@ class Sweep:
         last = bisect_right(want.ends, start + self.span, lo=first)
         return want.least[last] < want.least[first]
 
-    def _candidates(self, index: int) -> list[tuple[int, int, list[int]]]:
-        """Return, per later start, how many devices are too many for full calls there, and who may move."""
-        start = self.times[index]
-        found = []
-        for later in self.times[index + 1 :]:
-            if later >= start + self.span:
-                break
-            due = self.due.get(later)
-            if not due:
-                continue
-            movable = [d for d in due if self.wants[d].ends[self.position[d]] <= start + self.span]
-            if movable:
-                if self.random:
-                    self.random.shuffle(movable)
-                movable.sort(key=lambda device: not self._gains(device, start))
-                found.append((len(due) % self.seats, later, movable))
-        return found
-
     def _fill(self, index: int, free: int) -> list[int]:
+        """Choose devices for the free seats of the windows at a start."""
         start = self.times[index]
-        groups = self._candidates(index)
+        horizon = bisect_left(self.times, start + self.span, lo=index)
+        later = [at for at in self.times[index + 1 : horizon] if self.due.get(at)]
         taken: list[int] = []
-        # A start that is relieved of its surplus needs one call less.
-        for surplus, later, movable in sorted(groups, key=lambda group: self._rank(group, start)):
-            if 0 < surplus <= free and len(movable) >= surplus:
-                taken.extend(self._take(later, movable[:surplus]))
-                del movable[:surplus]
-                free -= surplus
-        if self.policy.rest == "none":
-            return taken
-        for _, later, movable in sorted(groups, key=lambda group: (group[0] == 0, group[1])):
-            chosen = [d for d in movable[:free] if self.policy.rest == "all" or self._gains(d, start)]
-            taken.extend(self._take(later, chosen))
-            free -= len(chosen)
+        # A start that is relieved of the devices too many for full calls needs one call less.
+        for at in later if self.policy.relieve == "near" else sorted(later, key=self._surplus):
+            surplus = self._surplus(at)
+            if 0 < surplus <= free:
+                movable = self._movable(at, start)
+                if len(movable) >= surplus:
+                    taken += self._take(at, movable[:surplus])
+                    free -= surplus
+        # What is free still may help a device, and leaves a free seat at the start that it would have had.
+        for at in sorted(later, key=lambda at: self._surplus(at) == 0):
+            if not free:
+                break
+            riders = self._movable(at, start)[:free]
+            if self.policy.rest == "gain":
+                riders = [device for device in riders if self._gains(device, start)]
+            taken += self._take(at, riders)
+            free -= len(riders)
         return taken
+
+    def _surplus(self, at: int) -> int:
+        return len(self.due[at]) % self.seats
+
+    def _movable(self, at: int, start: int) -> list[int]:
+        """Return the devices due at a later start that a window at `start` serves, the best first."""
+        end = start + self.span
+        movable = [d for d in self.due[at] if self.wants[d].ends[self.position[d]] <= end]
+        if self.random:
+            self.random.shuffle(movable)
+        movable.sort(key=lambda device: not self._gains(device, start))
+        return movable
 
     def _take(self, later: int, devices: list[int]) -> list[int]:
         due = self.due[later]
         for device in devices:
             del due[device]
         return devices
-
-    def _rank(self, group: tuple[int, int, list[int]], start: int) -> tuple[float, ...]:
-        surplus, later, movable = group
-        if self.policy.relieve == "near":
-            return (later, surplus)
-        if self.policy.relieve == "gain":
-            losses = sum(not self._gains(device, start) for device in movable[:surplus])
-            return (losses, surplus, later)
-        return (surplus, later)
