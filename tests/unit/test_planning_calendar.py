@@ -1,5 +1,6 @@
 """Local days, months and years tile time in every zone, and labels find their date."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -130,7 +131,7 @@ def test_periods_touching_are_contiguous_and_cover_the_dates(period, start, span
     firsts = periods_touching(period, start, end)
     assert firsts[0] == first_of(period, start) <= start
     assert firsts[-1] <= end < next_period(period, firsts[-1])
-    assert all(next_period(period, a) == b for a, b in zip(firsts, firsts[1:], strict=False))
+    assert all(next_period(period, a) == b for a, b in itertools.pairwise(firsts))
 
 
 def test_no_dates_no_periods():
