@@ -84,15 +84,16 @@ class LakeTable:
         self.table = table
         self.column = partition_column(table)
         self.schema: dict[str, pl.DataType] = polars_schema(table)
+        self._opened: DeltaTable | None = None
 
     def snapshot(self) -> Snapshot:
         """The files that make up the table now."""
-        opened = self._open()
+        opened = self._refreshed()
         return Snapshot(-1, ()) if opened is None else self._snapshot_of(opened)
 
     def last_note(self) -> frozenset[str]:
         """Landing parts named by the latest commit."""
-        opened = self._open()
+        opened = self._refreshed()
         if opened is None:
             return frozenset()
         note = str(opened.history(1)[0].get(PARTS_NOTE) or "")
@@ -126,12 +127,14 @@ class LakeTable:
     def replace(self, partition: Partition, frame: pl.DataFrame, parts: Sequence[Path] = ()) -> int:
         """Replace a partition by `frame` in one commit that is on the disk when this returns; the new version.
 
+        The commit builds on the version of the last `snapshot`, so a change that came between is noticed.
+
         Raises:
             deltalake.exceptions.CommitFailedError: another writer changed the partition meanwhile.
             DiskFull: no space is left; the table is as it was.
         """
         with full_disk_as_sentence(self.folder):
-            opened = self._open() or self._create(frame)
+            opened = self._opened or self._refreshed() or self._create(frame)
             before = {each.path for each in self._snapshot_of(opened).files}
             stored = frame if self.column is None else frame.with_columns(self.column.made_of.alias(self.column.name))
             write_deltalake(
@@ -152,27 +155,33 @@ class LakeTable:
 
     def vacuum(self) -> int:
         """Delete files that were replaced longer ago than KEEP_OLD_FILES; how many."""
-        opened = self._open()
+        opened = self._refreshed()
         if opened is None:
             return 0
         hours = int(KEEP_OLD_FILES.total_seconds() // 3600)
         return len(opened.vacuum(retention_hours=hours, dry_run=False))
 
-    def _open(self) -> DeltaTable | None:
-        return DeltaTable(str(self.folder)) if DeltaTable.is_deltatable(str(self.folder)) else None
+    def _refreshed(self) -> DeltaTable | None:
+        """The table as it is now; None if it was never written. Reading the log anew costs more than catching up."""
+        if self._opened is not None:
+            self._opened.update_incremental()
+        elif DeltaTable.is_deltatable(str(self.folder)):
+            self._opened = DeltaTable(str(self.folder))
+        return self._opened
 
     def _create(self, frame: pl.DataFrame) -> DeltaTable:
         self.folder.mkdir(parents=True, exist_ok=True)
         empty = frame.clear()
         if self.column is not None:
             empty = empty.with_columns(self.column.made_of.cast(self.column.dtype).alias(self.column.name))
-        return DeltaTable.create(
+        self._opened = DeltaTable.create(
             str(self.folder),
             schema=empty.to_arrow().schema,
             partition_by=None if self.column is None else [self.column.name],
             name=self.table.name,
             description=self.table.description,
         )
+        return self._opened
 
     def _snapshot_of(self, opened: DeltaTable) -> Snapshot:
         paths = pa.table(opened.get_add_actions(flatten=True)).column("path").to_pylist()

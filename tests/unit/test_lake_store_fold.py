@@ -215,18 +215,23 @@ def test_a_commit_that_another_program_foiled_is_tried_again_on_what_is_there_no
     lake.fold()
     other = LakeTable(tmp_path / "lake" / "plant_hourly", HOURLY)
     real = LakeTable.replace
-    foiled: list[int] = []
+    outcomes: list[str] = []
 
-    def foil_once(self, partition, frame, parts=()):
-        if not foiled:
-            foiled.append(1)
+    def after_another_commit(self, partition, frame, parts=()):
+        if not outcomes:
             real(other, DAY, frame_of(HOURLY, [hour("NE=1", pv=1.0), hour("NE=9", pv=9.0)]))
-            raise CommitFailedError("somebody else was first")
-        return real(self, partition, frame, parts)
+        try:
+            version = real(self, partition, frame, parts)
+        except CommitFailedError:
+            outcomes.append("foiled")
+            raise
+        outcomes.append("committed")
+        return version
 
-    monkeypatch.setattr(LakeTable, "replace", foil_once)
+    monkeypatch.setattr(LakeTable, "replace", after_another_commit)
     land(lake, hour("NE=2", pv=2.0))
     lake.fold()
+    assert outcomes == ["foiled", "committed"]
     assert yields(lake) == {"NE=1": 1.0, "NE=2": 2.0, "NE=9": 9.0}
 
 
