@@ -70,8 +70,8 @@ def load_job(pvms: Pvms) -> dg.JobDefinition:
     return load
 
 
-def run_config(request: LoadRequest, *, fail_on_failures: bool) -> dg.RunConfig:
-    """The job's configuration for a request."""
+def run_config(request: LoadRequest, *, fail_on_failures: bool, quiet: bool = False) -> dg.RunConfig:
+    """The job's configuration for a request; `quiet` prints no events."""
     return dg.RunConfig(
         ops={
             "load": LoadConfig(
@@ -85,5 +85,6 @@ def run_config(request: LoadRequest, *, fail_on_failures: bool) -> dg.RunConfig:
                 why=request.why,
                 fail_on_failures=fail_on_failures,
             )
-        }
+        },
+        loggers={"console": {"config": {"log_level": "CRITICAL"}}} if quiet else None,
     )

@@ -19,16 +19,16 @@ def load_through_dagster(
 
     Raises:
         The error that ended the load, unwrapped: UsageError, NorthboundError, LakeError, ...
+        KeyboardInterrupt: interrupted; the run is recorded as failed.
     """
     settings.account  # noqa: B018  a missing account is said before anything is created
-    # Dagster prints every event of a run on stderr; a person who watches has the progress instead.
-    logging.getLogger("dagster").setLevel(logging.ERROR)
+    # A person who watches has the progress and the error itself; Dagster keeps its own words in the run's log.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    config = run_config(request, fail_on_failures=False, quiet=True)
     with open_instance(settings) as instance:
         job = load_job(Pvms(settings, listener, clock))
         try:
-            result = job.execute_in_process(
-                instance=instance, run_config=run_config(request, fail_on_failures=False), raise_on_error=True
-            )
+            result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=True)
         except dg.DagsterExecutionInterruptedError as interrupted:
             raise KeyboardInterrupt from interrupted
         report = result.output_for_node("load")

@@ -1,51 +1,76 @@
 """The one way in which jobs and assets load: the core's `run_load`, with Dagster as a listener."""
 
+from datetime import date
+
 import dagster as dg
+from filelock import FileLock
 
 from assets.partitions import PLANTS, PartitionPlan, partition_plan, settle_plan
-from assets.recording import RecordingListener
+from assets.recording import Context, RecordingListener
 from assets.resources import Pvms
-from pipelines.load.build import build_and_publish
-from pipelines.load.fleet import Fleet
-from pipelines.load.request import LoadReport, LoadRequest, latest_local_date
+from assets.transformed import record_models
+from assets.unfinished import declare_failed, forget, marked, unfinished
+from pipelines.lake.paths import paths_of
+from pipelines.load.build import build_and_publish, needs_build
+from pipelines.load.fleet import Fleet, current_fleet
+from pipelines.load.partitions import Partitioning
+from pipelines.load.request import LoadReport, LoadRequest
 from pipelines.load.run import run_load
-from pipelines.load.services import Services
-
-Context = dg.OpExecutionContext | dg.AssetExecutionContext
+from pipelines.settings import Settings
 
 
 def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadReport:
-    """Run one load, record each completed partition, build and publish the warehouse.
+    """Run one load, record what is complete, build and publish the warehouse.
+
+    The warehouse is built if something was read, now or by an earlier run that did not get to publish it.
 
     Raises:
-        Whatever `run_load` raises.
+        Whatever `run_load` and `build_and_publish` raise.
     """
-    with pvms.services() as services:
-        listener = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)
+    home = pvms.settings.home
+    left = unfinished(home)
+    declare_failed(context.instance, left)
+    with marked(home, context.run_id) as mark, pvms.services() as services:
+        listed_before = current_fleet(services).listed_at
+        recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)
+        listed = False
 
-        def inventory_known(fleet: Fleet) -> None:
-            listener.plan = register_plants(context.instance, services, fleet, request)
+        def inventory_known(fleet: Fleet) -> Partitioning:
+            nonlocal listed
+            mark.reads = True
+            listed = fleet.listed_at != listed_before
+            recorder.plan = register_plants(context.instance, pvms, fleet, request.start)
+            if recorder.plan.differs_from(pvms.settings):
+                recorder.message(recorder.plan.kept())
+            recorder.inventory(fleet, listed=listed)
+            return recorder.plan.partitioning
 
-        report = run_load(request, services, listener, build=False, on_inventory=inventory_known)
-        if needs_build(services, report):
-            build_and_publish(services, pvms.listener)
+        report = run_load(request, services, recorder, build=False, on_inventory=inventory_known)
+        recorder.realtime(report)
+        if listed or left or needs_build(services, report):
+            transformed = build_and_publish(services, pvms.listener)
             report.published = True
+            record_models(context, home, transformed)
+            forget(home, left)
     context.log.info(f"{report.as_dict()}")
     return report
 
 
-def needs_build(services: Services, report: LoadReport) -> bool:
-    """Whether the published warehouse would change: something landed, or there is none yet."""
-    return bool(report.rows or report.cells) or not (services.settings.home / "warehouse.duckdb").exists()
+def register_plants(instance: dg.DagsterInstance, pvms: Pvms, fleet: Fleet, start: date) -> PartitionPlan:
+    """Make every plant of the inventory a partition, and settle start and grain of the dates.
+
+    Several loads may do this at once, so they do it one after the other.
+    """
+    with partitions_lock(pvms.settings):
+        known = set(instance.get_dynamic_partitions(str(PLANTS.name)))
+        fresh = [code for code in fleet.plants["plant_code"] if code not in known]
+        if fresh:
+            instance.add_dynamic_partitions(str(PLANTS.name), fresh)
+        return settle_plan(pvms.settings, start, fleet.plants.height, pvms.latest_date)
 
 
-def register_plants(
-    instance: dg.DagsterInstance, services: Services, fleet: Fleet, request: LoadRequest
-) -> PartitionPlan:
-    """Make every plant of the inventory a partition, and settle start and grain of the dates."""
-    known = set(instance.get_dynamic_partitions(str(PLANTS.name)))
-    fresh = [code for code in fleet.plants["plant_code"] if code not in known]
-    if fresh:
-        instance.add_dynamic_partitions(str(PLANTS.name), fresh)
-    today = latest_local_date(services.clock.now())
-    return settle_plan(services.settings, request.start, fleet.plants.height, today)
+def partitions_lock(settings: Settings) -> FileLock:
+    """Held while partitions are changed."""
+    locks = paths_of(settings.home).locks
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / "partitions.lock")

@@ -7,12 +7,13 @@ Months and years are named by their first day.
 import json
 from datetime import date
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import dagster as dg
 from pydantic import BaseModel
 
-from pipelines.load.partitions import PARTITION_PERIODS
+from pipelines.lake.durable import write_durably
+from pipelines.load.partitions import Grain, Partitioning
 from pipelines.planning.calendar import Period, first_of
 from pipelines.settings import Settings
 
@@ -35,7 +36,20 @@ class PartitionPlan(BaseModel):
     """What was chosen for one `PVMS_HOME`; kept on disk, because changing it makes other partitions."""
 
     start: date
-    grain: Literal["day", "month"]
+    grain: Grain
+
+    @property
+    def partitioning(self) -> Partitioning:
+        """The same for the rooms below, which know nothing of Dagster."""
+        return Partitioning(self.grain, self.start)
+
+    def differs_from(self, settings: Settings) -> bool:
+        """Whether the setting names another grain than the one in use."""
+        return settings.partition_grain not in ("auto", self.grain)
+
+    def kept(self) -> str:
+        """The sentence that says so."""
+        return f"PVMS_PARTITION_GRAIN has no effect: this PVMS_HOME is partitioned by {self.grain} already."
 
 
 def plan_file(settings: Settings) -> Path:
@@ -67,28 +81,20 @@ def settle_plan(settings: Settings, start: date, plants: int, today: date) -> Pa
     else:
         plan = PartitionPlan(start=first, grain=_grain(settings, first, plants, today))
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(plan.model_dump_json(), encoding="utf-8")
-    fresh.replace(path)
+    write_durably(path, plan.model_dump_json().encode())
     return plan
 
 
-def _grain(settings: Settings, start: date, plants: int, today: date) -> Literal["day", "month"]:
+def _grain(settings: Settings, start: date, plants: int, today: date) -> Grain:
     if settings.partition_grain != "auto":
         return settings.partition_grain
     days = (today - start).days + DAYS_TO_COME
     return "month" if plants * days > MAX_PARTITIONS else "day"
 
 
-def asset_period(dataset: str, plan: PartitionPlan) -> Period | None:
-    """The date grain of an asset's partitions; None where plants alone partition it."""
-    period = PARTITION_PERIODS[dataset]
-    return "month" if period == "day" and plan.grain == "month" else period
-
-
 def partitions_of(dataset: str, plan: PartitionPlan) -> dg.PartitionsDefinition:
     """The partitions definition of one asset."""
-    period = asset_period(dataset, plan)
+    period = plan.partitioning.period(dataset)
     if period is None:
         return PLANTS
     return dg.MultiPartitionsDefinition({"date": _dates(period, plan.start), "plant": PLANTS})

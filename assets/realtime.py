@@ -1,13 +1,15 @@
 """Real-time values of plants and devices: a run polls once and appends, with the server's own time."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import dagster as dg
 
-from assets.extraction import KINDS, OWNERS, POOL, fail_if_failed
+from assets.extraction import GROUP, KINDS, OWNERS, POOL, fail_if_failed
 from assets.loading import load_and_record
 from assets.recording import asset_key
 from assets.resources import RESOURCE, Pvms
-from pipelines.load.request import REALTIME_DATASETS, LoadRequest, latest_local_date
-from pipelines.northbound.clock import SystemClock
+from pipelines.load.request import REALTIME_DATASETS, LoadRequest
 from schemas.datasets import DATASETS
 
 
@@ -22,15 +24,18 @@ def _realtime_asset(dataset: str) -> dg.AssetsDefinition:
         description=f"{DATASETS[dataset].description} A run polls once.",
         owners=OWNERS,
         kinds=KINDS,
-        group_name="extraction",
+        group_name=GROUP,
+        output_required=False,
         required_resource_keys={RESOURCE},
         pool=POOL,
+        metadata={"dataset": dataset, "endpoint": DATASETS[dataset].endpoint},
     )
-    def poll(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def poll(context: dg.AssetExecutionContext) -> Iterator[Any]:
         pvms: Pvms = context.resources.pvms
-        today = latest_local_date((pvms.clock or SystemClock()).now())
+        today = pvms.latest_date
         report = load_and_record(context, pvms, LoadRequest(today, today, (dataset,), why="polled in Dagster"))
         fail_if_failed(report)
-        return dg.MaterializeResult(metadata={"dagster/row_count": sum(report.rows.values())})
+        # The load records the poll, as `pvms load` does.
+        yield from ()
 
     return poll

@@ -1,13 +1,17 @@
 """Tells Dagster what a load completed: one event per partition, after its data and coverage are durable."""
 
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
-from assets.partitions import PartitionPlan, asset_period, partition_key
-from pipelines.load.request import CompletedPartition, Listener
-from pipelines.planning.calendar import first_of
+from assets.partitions import PartitionPlan, partition_key
+from pipelines.load.fleet import Fleet
+from pipelines.load.partitions import sample_table
+from pipelines.load.request import REALTIME_DATASETS, CompletedPartition, Listener, LoadReport
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
 def asset_key(dataset: str) -> dg.AssetKey:
@@ -16,16 +20,13 @@ def asset_key(dataset: str) -> dg.AssetKey:
 
 
 class RecordingListener:
-    """Passes progress on to whoever watches and records completed partitions as materializations.
+    """Passes progress on to whoever watches and records what is there as materializations.
 
     A partition is recorded if the load read some of it, or if Dagster didn't know it yet (its event was lost
-    with a killed process). Where the asset's grain is coarser than coverage's, the events of its days fall
-    together on one key.
+    with a killed process).
     """
 
-    def __init__(
-        self, context: dg.OpExecutionContext | dg.AssetExecutionContext, plan: PartitionPlan, watch: Listener
-    ) -> None:
+    def __init__(self, context: Context, plan: PartitionPlan, watch: Listener) -> None:
         """`context` is that of the running op or asset."""
         self._context = context
         self.plan = plan
@@ -45,24 +46,37 @@ class RecordingListener:
     def completed(self, partition: CompletedPartition) -> None:
         """Record one partition."""
         self._watch.completed(partition)
-        key = asset_key(partition.dataset)
-        name = partition_key(partition.plant_code, self._first(partition))
-        if not partition.touched and name in self._materialized(partition.dataset, key):
+        name = partition_key(partition.plant_code, partition.period)
+        known = self._materialized(partition.dataset)
+        if not partition.touched and name in known:
             return
-        self._context.log_event(
-            dg.AssetMaterialization(asset_key=key, partition=name, metadata=partition_metadata(partition))
-        )
-        self._materialized(partition.dataset, key).add(name)
+        self._record(asset_key(partition.dataset), partition_metadata(partition), name)
+        known.add(name)
+
+    def inventory(self, fleet: Fleet, *, listed: bool) -> None:
+        """Record plants and devices if they were listed anew, or if Dagster doesn't know them yet."""
+        for name, frame in (("plants", fleet.plants), ("devices", fleet.devices)):
+            if listed or not self._is_known(asset_key(name)):
+                self._record(asset_key(name), table_metadata(frame))
+
+    def realtime(self, report: LoadReport) -> None:
+        """Record the polls of this load."""
+        for name in REALTIME_DATASETS:
+            rows = {table: count for table, count in report.rows.items() if table.startswith(name)}
+            if rows:
+                self._record(asset_key(name), {"dagster/row_count": sum(rows.values()), "rows_by_table": rows})
+
+    def _record(self, key: dg.AssetKey, metadata: Mapping[str, Any], partition: str | None = None) -> None:
+        self._context.log_event(dg.AssetMaterialization(asset_key=key, partition=partition, metadata=metadata))
         self.recorded += 1
 
-    def _first(self, partition: CompletedPartition) -> date | None:
-        grain = asset_period(partition.dataset, self.plan)
-        return first_of(grain, partition.period) if grain and partition.period else partition.period
-
-    def _materialized(self, dataset: str, key: dg.AssetKey) -> set[str]:
+    def _materialized(self, dataset: str) -> set[str]:
         if dataset not in self._known:
-            self._known[dataset] = set(self._context.instance.get_materialized_partitions(key))
+            self._known[dataset] = set(self._context.instance.get_materialized_partitions(asset_key(dataset)))
         return self._known[dataset]
+
+    def _is_known(self, key: dg.AssetKey) -> bool:
+        return self._context.instance.get_latest_materialization_event(key) is not None
 
 
 def partition_metadata(partition: CompletedPartition) -> dict[str, Any]:
@@ -74,4 +88,13 @@ def partition_metadata(partition: CompletedPartition) -> dict[str, Any]:
     }
     if partition.sample:
         metadata["sample"] = dg.MetadataValue.md(partition.sample)
+    return metadata
+
+
+def table_metadata(frame: pl.DataFrame) -> dict[str, Any]:
+    """Row count and a few rows."""
+    metadata: dict[str, Any] = {"dagster/row_count": frame.height}
+    sample = sample_table(frame)
+    if sample:
+        metadata["sample"] = dg.MetadataValue.md(sample)
     return metadata

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 
 import dagster as dg
 
-from pipelines.load.request import Listener, Silent
+from pipelines.load.request import Listener, Silent, latest_local_date
 from pipelines.load.services import Services
-from pipelines.northbound.clock import Clock
+from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.settings import Settings
 
 RESOURCE = "pvms"
@@ -27,6 +28,11 @@ class Pvms:
         """The rooms of one load, closed at the end."""
         with Services.open(self.settings, self.clock) as opened:
             yield opened
+
+    @property
+    def latest_date(self) -> date:
+        """The latest local date that has begun anywhere, the last that can be asked for."""
+        return latest_local_date((self.clock or SystemClock()).now())
 
 
 def as_resource(pvms: Pvms) -> dg.ResourceDefinition:

@@ -8,7 +8,7 @@ import polars as pl
 from pipelines.lake.database import build_lock
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import publish
-from pipelines.lake.transform import run_dbt
+from pipelines.lake.transform import TransformReport, run_dbt
 from pipelines.lake.warehouse import prepare_build
 from pipelines.load.fleet import current_fleet
 from pipelines.load.request import Listener, LoadReport, Silent
@@ -20,22 +20,23 @@ from schemas.tables import TABLES
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def build_and_publish(services: Services, listener: Listener | None = None) -> None:
-    """Make the published warehouse show the lake as it is now.
+def build_and_publish(services: Services, listener: Listener | None = None) -> TransformReport:
+    """Make the published warehouse show the lake as it is now; returns what dbt did.
 
     Raises:
         TransformFailed: a dbt model or test failed; the published warehouse stays as it was.
     """
     watch = listener or Silent()
-    home = services.settings.home
+    home, threads, memory = services.settings.home, services.settings.duckdb_threads, services.settings.duckdb_memory
     with build_lock(home):
         watch.progress("warehouse", 0, 3)
         prepare(services)
         watch.progress("warehouse", 1, 3)
-        run_dbt(home)
+        transformed = run_dbt(home, threads=threads, memory_limit=memory)
         watch.progress("warehouse", 2, 3)
-        publish(home)
+        publish(home, threads=threads, memory_limit=memory)
         watch.progress("warehouse", 3, 3)
+    return transformed
 
 
 def needs_build(services: Services, report: LoadReport) -> bool:

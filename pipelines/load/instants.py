@@ -11,12 +11,13 @@ from pipelines.lake.decode_flat import decode_alarms
 from pipelines.load.asking import Asker, EndpointRefused, Rejected, chunks
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import land_rows, note_side_results
+from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
 from pipelines.load.services import Services
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.northbound.requests import alarms_body, device_realtime_body, plant_realtime_body
 from pipelines.planning.calendar import local_date_of
-from pipelines.planning.cells import Subject
+from pipelines.planning.cells import Cell, Subject
 from schemas.datasets import DATASETS
 from schemas.tables import table_for
 
@@ -37,15 +38,20 @@ def load_instant(
     asker: Asker,
     report: LoadReport,
     dataset: str,
+    touched: Touched,
 ) -> None:
     """Poll one of `alarms`, `plant_realtime`, `device_realtime` once.
 
     Raises:
         LoadStopped: no further call makes sense.
     """
-    poll = {"alarms": _poll_alarms, "plant_realtime": _poll_plants, "device_realtime": _poll_devices}[dataset]
     try:
-        poll(services, request, fleet, asker, report)
+        if dataset == "alarms":
+            _poll_alarms(services, request, fleet, asker, report, touched)
+        elif dataset == "plant_realtime":
+            _poll_plants(services, request, fleet, asker, report)
+        else:
+            _poll_devices(services, request, fleet, asker, report)
     except QuotaExhausted as exhausted:
         report.wait_for(Waiting(dataset, 1, 0, exhausted.next_at))
     except EndpointRefused as refused:
@@ -66,7 +72,9 @@ def _due_for_alarms(services: Services, request: LoadRequest, subjects: Mapping[
     return sorted(subjects.keys() - fresh)
 
 
-def _poll_alarms(services: Services, request: LoadRequest, fleet: Fleet, asker: Asker, report: LoadReport) -> None:
+def _poll_alarms(
+    services: Services, request: LoadRequest, fleet: Fleet, asker: Asker, report: LoadReport, touched: Touched
+) -> None:
     subjects = fleet.plant_subjects(request.plants)
     now = services.clock.now()
     begin = now - ALARM_WINDOW
@@ -102,6 +110,8 @@ def _poll_alarms(services: Services, request: LoadRequest, fleet: Fleet, asker: 
                 for code in reply.subjects
             )
             report.cells["alarms"] = report.cells.get("alarms", 0) + len(reply.subjects)
+            seen = [Cell("alarms", code, local_date_of(polled_at, subjects[code].zone)) for code in reply.subjects]
+            touched.note("alarms", seen, subjects, decoded.rows)
 
 
 def _poll_plants(services: Services, request: LoadRequest, fleet: Fleet, asker: Asker, report: LoadReport) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.load.fleet import Fleet
-from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition
-from pipelines.planning.calendar import Period, first_of, next_period
+from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition, latest_local_date
+from pipelines.planning.calendar import Period, first_of, next_period, today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
 
 PARTITION_PERIODS: dict[str, Period | None] = {
@@ -26,16 +26,38 @@ PARTITION_PERIODS: dict[str, Period | None] = {
 }
 """How each asset is partitioned beside its plants (None: by plants alone)."""
 
+Grain = Literal["day", "month"]
+
 SAMPLE_ROWS: Final = 3
 SAMPLE_COLUMNS: Final = 10
 
 COVERED_STATES: Final = frozenset({"final", "provisional", "empty"})
 
 
-def partition_first(dataset: str, period: date) -> date | None:
-    """First day of the partition that a cell's period belongs to."""
-    grain = PARTITION_PERIODS[dataset]
-    return None if grain is None else first_of(grain, period)
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How the assets of one `PVMS_HOME` are partitioned by date.
+
+    `grain` is that of the assets by day; large fleets have months there. No partition reaches further back than
+    `start`, so a month in which it lies is complete without the days before it.
+    """
+
+    grain: Grain = "day"
+    start: date | None = None
+
+    def period(self, dataset: str) -> Period | None:
+        """The date grain of an asset's partitions; None where plants alone partition it."""
+        period = PARTITION_PERIODS[dataset]
+        return self.grain if period == "day" else period
+
+    def first(self, dataset: str, period: date) -> date | None:
+        """First day of the partition that a cell's period belongs to."""
+        grain = self.period(dataset)
+        return None if grain is None else first_of(grain, period)
+
+    def is_coarse(self, dataset: str) -> bool:
+        """Whether a partition holds several days that are loaded one by one."""
+        return self.period(dataset) != PARTITION_PERIODS[dataset]
 
 
 @dataclass
@@ -45,13 +67,21 @@ class Touched:
     Cleared from range to range, so that it doesn't grow with the number of days.
     """
 
+    partitioning: Partitioning = field(default_factory=Partitioning)
     samples: dict[tuple[str, str, date | None], str | None] = field(default_factory=dict)
 
     def note(self, dataset: str, cells: Collection[Cell], subjects: Mapping[str, Subject], rows: pl.DataFrame) -> None:
         """Note the partitions of `cells`; `rows` are what was read of them."""
-        keys = {(dataset, subjects[c.subject].plant_code, partition_first(dataset, c.period)) for c in cells}
+        keys = {(dataset, subjects[c.subject].plant_code, self.partitioning.first(dataset, c.period)) for c in cells}
         for key in keys - self.samples.keys():
-            self.samples[key] = sample_table(rows.filter(pl.col("plant_code") == key[1]))
+            self.samples[key] = sample_table(self._rows_of(dataset, key[1], key[2], rows))
+
+    def _rows_of(self, dataset: str, plant_code: str, first: date | None, rows: pl.DataFrame) -> pl.DataFrame:
+        mine = rows.filter(pl.col("plant_code") == plant_code)
+        grain = self.partitioning.period(dataset)
+        if grain is None or first is None or "local_date" not in rows.columns:
+            return mine
+        return mine.filter(pl.col("local_date").is_between(first, next_period(grain, first), closed="left"))
 
 
 def sample_table(rows: pl.DataFrame) -> str | None:
@@ -73,18 +103,31 @@ def completed_partitions(
     plants: Collection[str],
     now: datetime,
 ) -> Iterable[CompletedPartition]:
-    """Partitions of one dataset that touch `start`..`end` and are complete, in the plants' order."""
+    """Partitions of one dataset that are complete: those of `start`..`end` and `plants` (empty: all), in their order.
+
+    Also those beyond that a call took along in its empty seats.
+    """
     if dataset not in PERIODIC_DATASETS:
-        yield from _observed_today(fleet, coverage, dataset, plants, now)
+        yield from _observed_today(touched, fleet, coverage, dataset, plants, now)
         return
-    low, high = _span(dataset, start, end)
-    subjects = fleet.subjects(dataset, plants)
+    how = touched.partitioning
+    begin = how.first(dataset, start)
+    beside = [key for key in touched.samples if key[0] == dataset]
+    firsts = [first for _, _, first in beside if first is not None]
+    low, high = _span(how, dataset, min([start, *firsts]), max([end, *firsts]))
+    subjects = fleet.subjects(dataset, {*plants, *(plant for _, plant, _ in beside)} if plants else ())
     known = coverage.states(dataset, None, first_of("year", low), high)
     groups: dict[tuple[str, date | None], list[Entry | None]] = {}
     for cell in wanted_cells(dataset, subjects.values(), low, high, now):
-        key = (subjects[cell.subject].plant_code, partition_first(dataset, cell.period))
+        if how.is_coarse(dataset) and cell.period >= today(now, subjects[cell.subject].zone):
+            # The running month is as complete as it can be once all days that have ended are there.
+            continue
+        key = (subjects[cell.subject].plant_code, how.first(dataset, cell.period))
         groups.setdefault(key, []).append(known.get((cell.subject, cell.period)))
     for (plant, first), entries in groups.items():
+        meant = (not plants or plant in plants) and (begin is None or first is None or begin <= first <= end)
+        if not meant and (dataset, plant, first) not in touched.samples:
+            continue
         covered = [entry for entry in entries if entry is not None and entry.state in COVERED_STATES]
         if len(covered) == len(entries):
             yield CompletedPartition(
@@ -93,26 +136,47 @@ def completed_partitions(
                 period=first,
                 rows=sum(entry.rows for entry in covered),
                 subjects=len({entry.subject for entry in covered}),
-                provisional=any(entry.state == "provisional" for entry in covered),
+                provisional=_runs_on(how, dataset, first, now) or any(e.state == "provisional" for e in covered),
                 touched=(dataset, plant, first) in touched.samples,
                 sample=touched.samples.get((dataset, plant, first)),
             )
 
 
 def _observed_today(
-    fleet: Fleet, coverage: Coverage, dataset: str, plants: Collection[str], now: datetime
+    touched: Touched, fleet: Fleet, coverage: Coverage, dataset: str, plants: Collection[str], now: datetime
 ) -> Iterable[CompletedPartition]:
+    """Partitions of the days of observation around today; a month is as complete as its last poll."""
     around = (now - timedelta(days=1)).date(), (now + timedelta(days=1)).date()
     chosen = fleet.plant_subjects(plants)
     for (subject, period), entry in sorted(coverage.states(dataset, None, *around).items()):
         if subject in chosen and entry.state in COVERED_STATES:
-            yield CompletedPartition(dataset, subject, period, entry.rows, 1, provisional=False, touched=True)
+            key = (dataset, subject, touched.partitioning.first(dataset, period))
+            yield CompletedPartition(
+                dataset=dataset,
+                plant_code=subject,
+                period=key[2],
+                rows=entry.rows,
+                subjects=1,
+                provisional=False,
+                touched=key in touched.samples,
+                sample=touched.samples.get(key),
+            )
 
 
-def _span(dataset: str, start: date, end: date) -> tuple[date, date]:
-    grain = PARTITION_PERIODS[dataset]
+def _span(how: Partitioning, dataset: str, start: date, end: date) -> tuple[date, date]:
+    """The dates of all partitions that `start`..`end` touches."""
+    grain = how.period(dataset)
     if grain is None:
         return first_of("year", start), end
-    if grain == "day":
-        return start, end
-    return first_of(grain, start), next_period(grain, end) - timedelta(days=1)
+    low = first_of(grain, start)
+    if how.is_coarse(dataset) and how.start is not None:
+        low = max(low, how.start)
+    return low, next_period(grain, end) - timedelta(days=1)
+
+
+def _runs_on(how: Partitioning, dataset: str, first: date | None, now: datetime) -> bool:
+    """Whether a partition of several days has days to come."""
+    grain = how.period(dataset)
+    if grain is None or first is None or not how.is_coarse(dataset):
+        return False
+    return next_period(grain, first) > latest_local_date(now)

@@ -10,7 +10,7 @@ from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet
 from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
-from pipelines.load.partitions import Touched, completed_partitions
+from pipelines.load.partitions import Partitioning, Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
 from pipelines.load.request import (
     PERIODIC_DATASETS,
@@ -34,12 +34,12 @@ def run_load(
     listener: Listener | None = None,
     *,
     build: bool = True,
-    on_inventory: Callable[[Fleet], None] | None = None,
+    on_inventory: Callable[[Fleet], Partitioning] | None = None,
 ) -> LoadReport:
     """Load what is wanted and not there, within quota; build and publish the warehouse.
 
     What was done stays, however the load ends. `build=False` leaves the warehouse to the caller;
-    `on_inventory` is told the fleet before anything else is asked.
+    `on_inventory` is told the fleet before anything else is asked, and says how the assets are partitioned.
 
     Raises:
         UsageError: a future date or an unknown plant, before any data is asked for.
@@ -54,9 +54,8 @@ def run_load(
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
         check_plants(request, fleet)
-        if on_inventory is not None:
-            on_inventory(fleet)
-        _load_datasets(request, services, watch, report, asker, fleet)
+        touched = Touched(on_inventory(fleet) if on_inventory else Partitioning())
+        _load_datasets(request, services, watch, report, asker, fleet, touched)
     except LoadStopped as stopped:
         text = stopped.error.describe()
         if text not in report.failures:
@@ -66,9 +65,14 @@ def run_load(
 
 
 def _load_datasets(
-    request: LoadRequest, services: Services, watch: Listener, report: LoadReport, asker: Asker, fleet: Fleet
+    request: LoadRequest,
+    services: Services,
+    watch: Listener,
+    report: LoadReport,
+    asker: Asker,
+    fleet: Fleet,
+    touched: Touched,
 ) -> None:
-    touched = Touched()
     periodic = PeriodicLoad(services, request, fleet, asker, report, watch.progress, touched)
 
     def tell(dataset: str, start: date, end: date) -> None:
@@ -83,7 +87,7 @@ def _load_datasets(
     try:
         for dataset in request.wanted_datasets:
             if dataset not in PERIODIC_DATASETS:
-                load_instant(services, request, fleet, asker, report, dataset)
+                load_instant(services, request, fleet, asker, report, dataset, touched)
                 if dataset == "alarms":
                     tell(dataset, request.start, request.end)
                 continue

@@ -1,0 +1,75 @@
+"""Runs that read data but did not get to publish them, above all because their process was killed.
+
+Each run holds a lock file while it works. A file that nobody holds tells two things: the run of that name ended
+without finishing, so Dagster must not count it as running any more, and the warehouse may lag behind the lake.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from pipelines.load.services import state_dir
+
+SUFFIX: Final = ".lock"
+
+
+@dataclass
+class Mark:
+    """The lock file of a running load; `reads` once it may have read something that an error leaves unpublished."""
+
+    path: Path
+    reads: bool = False
+
+
+@contextmanager
+def marked(home: Path, run_id: str) -> Iterator[Mark]:
+    """Hold the lock file of a run. It stays, unlocked, if the run is killed or fails after it began to read."""
+    mark = Mark(_folder(home) / f"{run_id}{SUFFIX}")
+    with FileLock(mark.path):
+        try:
+            yield mark
+        except BaseException:
+            if not mark.reads:
+                mark.path.unlink(missing_ok=True)
+            raise
+        mark.path.unlink(missing_ok=True)
+
+
+def unfinished(home: Path) -> list[str]:
+    """Ids of the runs that ended without finishing."""
+    return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if not _is_held(path)]
+
+
+def forget(home: Path, run_ids: Collection[str]) -> None:
+    """Their data are published."""
+    for run_id in run_ids:
+        (_folder(home) / f"{run_id}{SUFFIX}").unlink(missing_ok=True)
+
+
+def declare_failed(instance: dg.DagsterInstance, run_ids: Collection[str]) -> None:
+    """Tell Dagster of runs whose process has gone, so that they free their places; finished ones stay as they are."""
+    for run_id in run_ids:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, "The process of this run ended without a word. What it had done is kept.")
+
+
+def _folder(home: Path) -> Path:
+    folder = state_dir(home) / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False
