@@ -99,3 +99,15 @@ def test_the_command_answers(installed: Path, tmp_path: Path) -> None:
     written = run([*pvms, "init"], tmp_path, PYTHONPATH=str(installed))
     assert written.returncode == 0, written.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == [".env", "data"]
+
+
+def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    pvms = [sys.executable, str(installed / "bin" / "pvms")]
+    shown = run([*pvms, "demo", "--days", "1", "--fleet", "single"], tmp_path, PYTHONPATH=str(installed))
+    assert shown.returncode == 0, shown.stderr
+    assert "marts.fct_plant_day" in shown.stdout
+    assert (tmp_path / "pvms-demo" / "warehouse.duckdb").is_file()
+    days = "select count(*) as days from marts.fct_plant_day where pv_energy_kwh > 0"
+    asked = run([*pvms, "sql", days], tmp_path, PYTHONPATH=str(installed), PVMS_HOME=str(tmp_path / "pvms-demo"))
+    assert asked.returncode == 0, asked.stderr
+    assert int(asked.stdout.splitlines()[1]) > 0
