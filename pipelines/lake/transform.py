@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from pipelines.lake.built_views import UNCHANGED_VIEWS, forget_views, remember_views, views_are_current
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
 from pipelines.lake.durable import full_disk_as_sentence
 from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
@@ -66,6 +67,8 @@ def run_dbt(
 ) -> TransformReport:
     """Build the models and run their tests; dbt's own words go to `state/dbt/dbt.log`, anew each time.
 
+    Views that the last build made of the same project stay as they are, unless `select` or `full_refresh` says else.
+
     Raises:
         NoWarehouse: `prepare_build` has not run.
         TransformFailed: a model or test failed, named in the message.
@@ -78,8 +81,14 @@ def run_dbt(
     begun = time.monotonic()
     environment = dbt_environment(home, threads=threads, memory_limit=memory_limit)
     with build_lock(home), full_disk_as_sentence(paths.root), _environment(environment):
-        arguments = _arguments(paths, project or project_folder(), select, full_refresh)
-        nodes = _judge(_invoke(arguments, paths.dbt_log), paths.dbt_log)
+        folder = project or project_folder()
+        if not select and not full_refresh and views_are_current(paths, folder):
+            select = UNCHANGED_VIEWS
+        elif not select:
+            forget_views(paths)
+        nodes = _judge(_invoke(_arguments(paths, folder, select, full_refresh), paths.dbt_log), paths.dbt_log)
+        if not select:
+            remember_views(paths, folder)
     return TransformReport(nodes, time.monotonic() - begun)
 
 
