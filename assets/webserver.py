@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from assets.instance import prepare_instance
+from assets.home import use_dagster_home
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
@@ -19,7 +19,7 @@ STOP_SECONDS: Final = 20.0
 
 def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
     """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted."""
-    home = prepare_instance(settings)
+    home = use_dagster_home(settings.home)
     chosen = port or free_port()
     location = ["-m", "assets.definitions"]
     environment = {**os.environ, "DAGSTER_HOME": str(home), "PVMS_HOME": str(settings.home)}

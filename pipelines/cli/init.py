@@ -49,6 +49,9 @@ SMARTPVMS_PASSWORD=
 #PVMS_DUCKDB_THREADS=2
 #PVMS_DUCKDB_MEMORY=2GB
 #PVMS_LOG_LEVEL=INFO
+# Where plain `dagster dev` finds Dagster's records: the folder state/dagster of PVMS_HOME, with its whole path.
+# It has to follow PVMS_HOME; the commands of pvms don't read it.
+#DAGSTER_HOME=
 """
 
 
@@ -69,8 +72,17 @@ def init(
         home = load_settings(folder).home
         for name in ("lake", "exports", "state"):
             (home / name).mkdir(parents=True, exist_ok=True)
+        from assets.home import make_dagster_home
+
+        env_file.write_text(with_dagster_home(ENV_TEMPLATE, make_dagster_home(home)), encoding="utf-8")
         say(f"Wrote {env_file.resolve()} and {home}.")
         say("Fill in the account, then: pvms load --from yesterday --to yesterday")
         return 0
 
     raise typer.Exit(guarded(command))
+
+
+def with_dagster_home(text: str, folder: Path) -> str:
+    """The text of an .env that names Dagster's folder, quoted, since a path may hold spaces."""
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return text.replace("#DAGSTER_HOME=\n", f"DAGSTER_HOME='{quoted}'\n")
