@@ -42,8 +42,9 @@ def settings_for_command() -> Settings:
     """The settings as seen from the current folder; sets up logging by them."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    # One line per request would drown the progress, and it adds nothing to ops.api_calls.
-    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLogger().level))
+    # A line per request, or per table that Dagster creates for itself, would drown the progress.
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
     return settings
 
 

@@ -40,8 +40,10 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
 
 
 def needs_build(services: Services, report: LoadReport) -> bool:
-    """Whether the published warehouse would change: something was read, or there is none yet."""
-    return bool(report.rows or report.cells) or not paths_of(services.settings.home).published.exists()
+    """Whether the published warehouse would change: something was read, or a fleet is known and there is none yet."""
+    if report.rows or report.cells:
+        return True
+    return not paths_of(services.settings.home).published.exists() and current_fleet(services).listed_at is not None
 
 
 def prepare(services: Services) -> None:
