@@ -1,4 +1,4 @@
-"""5-minute device history: one asset over the tables of all device types (DESIGN section 3)."""
+"""5-minute device history: one asset over the tables of all device types."""
 
 import dagster as dg
 

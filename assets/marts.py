@@ -25,7 +25,7 @@ class Translator(DagsterDbtTranslator):
     """Models belong to us and are grouped by their schema; several source tables are one asset."""
 
     def __init__(self) -> None:
-        """`device_history_*` and `device_realtime_*` are one asset each (DESIGN section 3)."""
+        """`device_history_*` and `device_realtime_*` are one asset each."""
         super().__init__(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The partitions of every asset: plants are dynamic, dates are days, months or years (DESIGN section 4).
+"""The partitions of every asset: plants are dynamic, dates are days, months or years.
 
 Keys: `date|plant` where there is a date (`2025-03-30|NE=33554785`), the plant code alone for yearly reports.
 Months and years are named by their first day.

@@ -1,4 +1,4 @@
-"""The owner's optional CSV files: what the interface does not tell, or tells wrongly (KPI.md 2).
+"""The owner's optional CSV files: what the interface does not tell, or tells wrongly (docs/figures.md 2).
 
 `PVMS_PLANTS_FILE` has one row a plant, `PVMS_DEVICES_FILE` one row a device (by `device_id` or `device_sn`).
 Every column but the key is optional; an empty cell means "not known".

@@ -31,10 +31,10 @@ SIGN_OVERRIDE: Final = frozenset(
 """Directional power columns that the owner's `power_sign` turns round."""
 
 OVERRIDABLE_TYPES: Final = frozenset({17, 39, 41, 47})
-"""Meters and batteries: the types whose units and signs differ between plants (KPI.md 3)."""
+"""Meters and batteries: the types whose units and signs differ between plants (docs/figures.md 3)."""
 
 ZERO_IS_UNKNOWN: Final = frozenset({"battery_soh"})
-"""Only some batteries know their state of health; the others send 0.0 (KPI.md 2)."""
+"""Only some batteries know their state of health; the others send 0.0 (docs/figures.md 2)."""
 
 IDENTITY_CODES: Final = {
     "device_type_id": ("device_type_id", "device_type", "DEVICE_TYPES"),

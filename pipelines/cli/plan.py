@@ -9,6 +9,7 @@ from pipelines.cli.common import guarded, say, settings_for_command, stdout
 from pipelines.cli.load import Datasets, From, Plants, To, request_of
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
+from pipelines.load.request import UsageError
 from pipelines.planning.estimate import days_until_done
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def plan(
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         request = request_of(start, end, dataset, plant)
+        if not settings.home.exists():
+            raise UsageError("There is no such folder yet. `pvms init` makes it, with a .env to fill in.")
         with Services.open(settings) as services, ConsoleListener() as listener:
             try:
                 cost = cost_of(request, services, listener)

@@ -47,6 +47,7 @@ def sql(
         from pipelines.lake.publish import open_published
 
         settings = settings_for_command()
+        say(f"PVMS_HOME is {settings.home}")
         chosen = Format.JSON if as_json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
         connection = open_published(settings.home)
         try:

@@ -8,7 +8,7 @@ LabelPeriod = Literal["day", "month", "year"]
 
 LABEL_TOLERANCE_HOURS: Final = 12
 """Labels stand at local midnight, on some servers at the midnight of standard time in summer too: twelve
-hours later it is the labelled day for both [DESIGN section 5]."""
+hours later it is the labelled day for both."""
 
 _TRUNCATE: Final[dict[LabelPeriod, str]] = {"month": "1mo", "year": "1y"}
 

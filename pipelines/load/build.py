@@ -1,6 +1,6 @@
 """Builds the warehouse beside the published one and publishes it: raw views, ops tables, dbt, rename."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -14,8 +14,12 @@ from pipelines.load.fleet import current_fleet
 from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file
+from pipelines.settings import SettingsError
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
+
+VACUUM_EVERY: Final = timedelta(days=1)
+"""Replaced files are kept for a week, so a look a day is enough."""
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,8 +39,18 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         transformed = run_dbt(home, threads=threads, memory_limit=memory)
         watch.progress("warehouse", 2, 3)
         publish(home, threads=threads, memory_limit=memory)
+        _vacuum_now_and_then(services)
         watch.progress("warehouse", 3, 3)
     return transformed
+
+
+def _vacuum_now_and_then(services: Services) -> None:
+    """Delete files that were replaced long ago: after a publish, which names the current ones, once a day."""
+    stamp = paths_of(services.settings.home).state / "vacuumed"
+    now = services.clock.now()
+    if not stamp.exists() or now - datetime.fromisoformat(stamp.read_text(encoding="utf-8")) >= VACUUM_EVERY:
+        services.lake.vacuum()
+        stamp.write_text(now.isoformat(), encoding="utf-8")
 
 
 def needs_build(services: Services, report: LoadReport) -> bool:
@@ -75,6 +89,11 @@ def override_frames(services: Services) -> dict[str, pl.DataFrame]:
             .with_columns(pl.coalesce("device_id", "_found").alias("device_id"))
             .drop("_found")
         )
+        twins = devices.drop_nulls("device_id").filter(pl.col("device_id").is_duplicated())["device_id"].unique()
+        if not twins.is_empty():
+            raise SettingsError(
+                f"{services.settings.devices_file} names {twins[0]} twice, once by its id and once by its serial number."
+            )
     return {
         "plant_overrides": read_plants_file(services.settings.plants_file),
         "device_overrides": devices,

@@ -112,7 +112,7 @@ def _collect(services: Services, report: LoadReport, listings: Sequence[Decoded]
 def resolve_zones(services: Services, plants: pl.DataFrame) -> Mapping[str, tuple[str, str]]:
     """IANA zone and its source by plant code, for the plants whose zone is known.
 
-    `plants` has the columns of a plant listing. The order of the sources is DESIGN's: owner's file,
+    `plants` has the columns of a plant listing. The order of the sources: owner's file,
     coordinates, offset of the grid connection date, `PVMS_DEFAULT_TIME_ZONE`.
     """
     owner = read_plants_file(services.settings.plants_file)

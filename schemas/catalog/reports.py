@@ -35,7 +35,7 @@ _CHARGED: Final = value("chargeCap", "Charged energy", COUNTER, "charged_energy"
 _DISCHARGED: Final = value("dischargeCap", "Discharged energy", COUNTER, "discharged_energy")
 _SELF_PROVIDE: Final = value("selfProvide", "Energy consumed from PV", DIFFERENCE_ENERGY, "self_provided_energy")
 _PV_YIELD: Final = value("PVYield", "PV yield", COUNTER)
-# Negative where a battery charges from the grid: it is what the inverter takes from the AC side (KPI.md 1).
+# Negative where a battery charges from the grid: it is what the inverter takes from the AC side (docs/figures.md 1).
 _INVERTER_YIELD: Final = value("inverterYield", "Inverter yield", DIFFERENCE_ENERGY)
 
 

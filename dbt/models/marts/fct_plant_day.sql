@@ -1,4 +1,4 @@
--- Energies, KPIs and how far to trust them, per plant and local day. Rules: KPI.md 1 and 2.
+-- Energies, KPIs and how far to trust them, per plant and local day. Rules: docs/figures.md.
 with days as (
 
     select * from {{ ref('int_plant_day') }}
