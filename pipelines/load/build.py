@@ -92,7 +92,7 @@ def override_frames(services: Services) -> dict[str, pl.DataFrame]:
         twins = devices.drop_nulls("device_id").filter(pl.col("device_id").is_duplicated())["device_id"].unique()
         if not twins.is_empty():
             raise SettingsError(
-                f"{services.settings.devices_file} names {twins[0]} twice, once by its id and once by its serial number."
+                f"{services.settings.devices_file} names {twins[0]} twice: by its id and by its serial number."
             )
     return {
         "plant_overrides": read_plants_file(services.settings.plants_file),
