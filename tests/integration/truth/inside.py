@@ -15,6 +15,7 @@ from pipelines.load.build import prepare
 from pipelines.load.request import LoadReport, LoadRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
+from pipelines.northbound.clock import Clock
 from pipelines.settings import Account, Settings
 from pipelines.simulator.server import Simulator
 
@@ -30,9 +31,11 @@ def with_password(settings: Settings, password: str) -> Settings:
     return replace(settings, accounts=(replace(settings.accounts[0], password=SecretStr(password)),))
 
 
-def load_into(settings: Settings, start: date, end: date, *datasets: str, **options: Any) -> LoadReport:
+def load_into(
+    settings: Settings, start: date, end: date, *datasets: str, clock: Clock | None = None, **options: Any
+) -> LoadReport:
     """One load, the warehouse left alone."""
-    with Services.open(settings) as services:
+    with Services.open(settings, clock) as services:
         return run_load(LoadRequest(start, end, datasets, **options), services, build=False)
 
 

@@ -1,0 +1,99 @@
+"""How many calls a load makes, counted by the simulator's log: none that need not be, none that is missing."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
+from pathlib import Path
+
+import pytest
+from truth.compare import summary
+from truth.inside import load_into, raw_of, settings_of
+from truth.raw import HISTORY_TABLES, Load, raw_checks
+
+from pipelines.load.fleet import Fleet
+from pipelines.load.inventory import current_fleet
+from pipelines.load.request import PERIODIC_DATASETS
+from pipelines.load.services import Services
+from pipelines.planning.cells import wanted_cells
+from pipelines.planning.packing import lower_bound_history
+from pipelines.planning.reports import lower_bound_reports
+from pipelines.settings import Settings
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.world import build_world
+from schemas.datasets import DATASETS
+
+DAY = date(2025, 6, 15)
+
+
+def test_a_second_load_of_a_final_day_asks_nothing(tmp_path: Path) -> None:
+    with Simulator(build_world("demo", 1)) as simulator:
+        settings = settings_of(simulator, tmp_path)
+        assert load_into(settings, DAY, DAY).exit_code == 0
+        simulator.log.clear()
+        second = load_into(settings, DAY, DAY)
+        assert second.exit_code == 0 and second.total_calls == 0
+        assert simulator.log.calls() == []
+        assert load_into(settings, DAY, DAY, refresh_inventory=True).exit_code == 0
+        assert [call.endpoint for call in simulator.log.calls()] == ["stations", "getDevList"]
+
+
+def test_a_day_that_still_grows_is_asked_again(tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    with Simulator(build_world("single", 1)) as simulator:
+        settings = settings_of(simulator, tmp_path)
+        first = load_into(settings, today, today, "plant_daily", "device_history")
+        assert first.exit_code == 0 and first.provisional
+        simulator.log.clear()
+        assert load_into(settings, today, today, "plant_daily", "device_history").exit_code == 0
+        asked = Counter(call.endpoint for call in simulator.log.calls())
+    assert asked["getKpiStationDay"] == 1 and asked["getDevHistoryKpi"] == 3
+
+
+def test_wanted_days_beside_the_one_asked_for_ride_along(tmp_path: Path) -> None:
+    """A day's call may carry three days: what is wanted beside it needs no call of its own."""
+    with Simulator(build_world("single", 1)) as simulator:
+        settings = settings_of(simulator, tmp_path, history_start=DAY)
+        assert load_into(settings, DAY, DAY, "device_history").exit_code == 0
+        asked = len(simulator.log.calls("getDevHistoryKpi"))
+        assert load_into(settings, DAY, DAY + timedelta(days=2), "device_history").exit_code == 0
+        assert len(simulator.log.calls("getDevHistoryKpi")) == asked == 3
+
+
+@pytest.mark.slow
+def test_a_portfolio_loads_one_day_complete_with_the_fewest_calls(tmp_path: Path) -> None:
+    world = build_world("portfolio", 1)
+    assert len(world.plants) == 130 and len({plant.zone for plant in world.plants}) == 6
+    with Simulator(world) as simulator:
+        settings = settings_of(simulator, tmp_path)
+        report = load_into(settings, DAY, DAY)
+        calls = Counter(call.endpoint for call in simulator.log.calls(ok=True))
+        assert len(simulator.log.calls(ok=False)) == 0
+    assert report.exit_code == 0 and not report.quarantined, report
+    load = Load(world, DAY, DAY, "demo", datetime.now(UTC))
+    with raw_of(settings) as connection:
+        differences = [each for check in raw_checks(load).values() for each in check(connection)]
+    assert not differences, summary(differences)
+    for endpoint, least in least_calls(settings).items():
+        assert calls[endpoint] == least, f"{endpoint}: {calls[endpoint]} calls, {least} would do"
+    by_type = Counter(device.type_id for device in world.devices if device.type_id in HISTORY_TABLES)
+    assert sum(by_type.values()) == 400
+    assert calls["getDevHistoryKpi"] == sum(ceil(count / 10) for count in by_type.values())
+    assert (calls["stations"], calls["getDevList"], calls["getAlarmList"], calls["login"]) == (2, 2, 2, 1)
+
+
+def least_calls(settings: Settings) -> dict[str, int]:
+    """For each endpoint with a past, a number that no plan of this day can go below."""
+    with Services.open(settings) as services:
+        fleet: Fleet = current_fleet(services)
+    now = datetime.now(UTC)
+    least: Counter[str] = Counter()
+    for name in PERIODIC_DATASETS:
+        subjects = fleet.subjects(name)
+        cells = wanted_cells(name, subjects.values(), DAY, DAY, now)
+        bound = (
+            lower_bound_history(cells, subjects)
+            if name == "device_history"
+            else lower_bound_reports(name, cells, subjects, now)
+        )
+        least[DATASETS[name].endpoint] += bound
+    return dict(least)
