@@ -23,6 +23,7 @@ from pipelines.simulator.world import build_world
 from schemas.datasets import DATASETS
 
 DAY = date(2025, 6, 15)
+ALL_CONNECTED = date(2026, 6, 15)
 
 
 def test_a_second_load_of_a_final_day_asks_nothing(tmp_path: Path) -> None:
@@ -63,13 +64,14 @@ def test_wanted_days_beside_the_one_asked_for_ride_along(tmp_path: Path) -> None
 def test_a_portfolio_loads_one_day_complete_with_the_fewest_calls(tmp_path: Path) -> None:
     world = build_world("portfolio", 1)
     assert len(world.plants) == 130 and len({plant.zone for plant in world.plants}) == 6
+    assert all(plant.first_day < ALL_CONNECTED for plant in world.plants)
     with Simulator(world) as simulator:
         settings = settings_of(simulator, tmp_path)
-        report = load_into(settings, DAY, DAY)
+        report = load_into(settings, ALL_CONNECTED, ALL_CONNECTED)
         calls = Counter(call.endpoint for call in simulator.log.calls(ok=True))
         assert len(simulator.log.calls(ok=False)) == 0
     assert report.exit_code == 0 and not report.quarantined, report
-    load = Load(world, DAY, DAY, "demo", datetime.now(UTC))
+    load = Load(world, ALL_CONNECTED, ALL_CONNECTED, "demo", datetime.now(UTC))
     with raw_of(settings) as connection:
         differences = [each for check in raw_checks(load).values() for each in check(connection)]
     assert not differences, summary(differences)
@@ -89,7 +91,7 @@ def least_calls(settings: Settings) -> dict[str, int]:
     least: Counter[str] = Counter()
     for name in PERIODIC_DATASETS:
         subjects = fleet.subjects(name)
-        cells = wanted_cells(name, subjects.values(), DAY, DAY, now)
+        cells = wanted_cells(name, subjects.values(), ALL_CONNECTED, ALL_CONNECTED, now)
         bound = (
             lower_bound_history(cells, subjects)
             if name == "device_history"
