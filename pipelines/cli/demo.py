@@ -1,6 +1,7 @@
 """`pvms demo`: the whole way from a simulated SmartPVMS to a warehouse, without an account."""
 
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -118,8 +119,10 @@ def _show(home: Path) -> None:
             stdout.print(as_table(names, result.fetchall(), title))
     finally:
         connection.close()
+    # Without an activated environment the bare name would not be found.
+    command = "pvms" if shutil.which("pvms") else sys.argv[0]
     say("\nWhat to do next:")
     say(f"  export PVMS_HOME={home}")
-    say('  pvms sql "select * from marts.fct_plant_day"   asks it')
-    say("  pvms ui                                        shows what is loaded, plant by plant and date by date")
-    say("Your own fleet: pvms init, fill in .env, then pvms load --from yesterday --to yesterday")
+    say(f'  {command} sql "select * from marts.fct_plant_day"   asks it')
+    say(f"  {command} ui   shows what is loaded, plant by plant and date by date")
+    say(f"Your own fleet: {command} init, fill in .env, then {command} load --from yesterday --to yesterday")
