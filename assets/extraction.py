@@ -60,11 +60,12 @@ def request_for(dataset: str, keys: Sequence[str], plan: PartitionPlan, latest: 
     """
     parts = [read_key(key) for key in keys]
     plants = tuple(dict.fromkeys(plant for plant, _ in parts))
-    period = plan.partitioning.period(dataset)
+    how = plan.partitioning
+    period = how.period(dataset)
     firsts = [first for _, first in parts if first is not None]
     start = end = latest
     if period is not None and firsts:
-        start = max(min(firsts), plan.start)
+        start = max(min(firsts), plan.start) if how.is_coarse(dataset) else min(firsts)
         end = min(next_period(period, max(firsts)) - timedelta(days=1), latest)
     return LoadRequest(start=start, end=end, datasets=(dataset,), plants=plants, why="materialized in Dagster")
 
