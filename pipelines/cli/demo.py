@@ -29,6 +29,8 @@ Examples:
 MARKER: Final = ".pvms-demo"
 """A file that tells a demo's folder from a real `PVMS_HOME`; only a folder with it is ever replaced."""
 
+EXAMPLE_QUERY: Final = "select * from marts.fct_plant_day"
+
 TABLES: Final = (
     (
         "The last whole day, plant by plant (marts.fct_plant_day)",
@@ -123,6 +125,6 @@ def _show(home: Path) -> None:
     command = "pvms" if shutil.which("pvms") else sys.argv[0]
     say("\nWhat to do next:")
     say(f"  export PVMS_HOME={home}")
-    say(f"  {command} sql " + '"select * from marts.fct_plant_day"   asks it')
+    say(f'  {command} sql "{EXAMPLE_QUERY}"   asks it')
     say(f"  {command} ui   shows what is loaded, plant by plant and date by date")
     say(f"Your own fleet: {command} init, fill in .env, then {command} load --from yesterday --to yesterday")
