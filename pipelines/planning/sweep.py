@@ -76,36 +76,76 @@ Plan = list[tuple[int, list[Seat]]]
 """Calls: the start of the window and its seats."""
 
 
-class Sweep:
-    """One pass from left to right over the starts of all wants."""
+@dataclass(slots=True)
+class State:
+    """How far a sweep has come: the position of each device, who is due at which later start (in order of
+    arrival), and the calls made."""
 
-    def __init__(self, wants: Sequence[Want], seats: int, span: int, policy: Policy) -> None:
-        """Prepare a pass; `wants` must not hold an empty one."""
+    positions: list[int]
+    due: dict[int, dict[int, None]]
+    plan: Plan
+
+
+class Sweep:
+    """Sweeps from left to right over the starts of all wants, in stages that can be tried in several ways."""
+
+    def __init__(self, wants: Sequence[Want], seats: int, span: int) -> None:
+        """Prepare sweeps; `wants` must not hold an empty one."""
         self.wants = wants
         self.seats = seats
         self.span = span
-        self.policy = policy
-        self.random = Random(policy.seed) if policy.seed is not None else None  # noqa: S311
-        self.position = [0] * len(wants)
-        self.due: dict[int, dict[int, None]] = {}
         self.times = sorted({start for want in wants for start in want.starts})
-        for device, want in enumerate(wants):
-            self.due.setdefault(want.starts[0], {})[device] = None
+        self._ahead = [_seats_ahead(want) for want in wants]
 
-    def run(self) -> Plan:
-        """Return the calls of this pass."""
-        plan: Plan = []
-        for index, start in enumerate(self.times):
-            due = self.due.pop(start, None)
-            if not due:
-                continue
-            riders = list(due)
-            free = -len(riders) % self.seats
-            if free:
-                riders.extend(self._fill(index, free))
-            seated = [self._serve(device, start) for device in riders]
-            plan.extend((start, seated[first : first + self.seats]) for first in range(0, len(seated), self.seats))
-        return plan
+    def begin(self) -> State:
+        """Return the state before the first start."""
+        due: dict[int, dict[int, None]] = {}
+        for device, want in enumerate(self.wants):
+            due.setdefault(want.starts[0], {})[device] = None
+        return State([0] * len(self.wants), due, [])
+
+    def advance(self, state: State, first: int, stop: int, policy: Policy) -> State:
+        """Return the state after the starts number `first` to `stop` (not included); `state` stays as it is."""
+        after = State(list(state.positions), {at: dict(devices) for at, devices in state.due.items()}, list(state.plan))
+        stage = _Stage(self, after, Random(policy.seed) if policy.seed is not None else None)  # noqa: S311
+        for index in range(first, stop):
+            stage.open_windows(index, policy)
+        return after
+
+    def score(self, state: State) -> float:
+        """Return the seats spent and those that the rest will take: less is better at the same start."""
+        return len(state.plan) * self.seats + sum(
+            ahead[position] for ahead, position in zip(self._ahead, state.positions, strict=True)
+        )
+
+
+def _seats_ahead(want: Want) -> list[float]:
+    """Return per position the mean of `least` over it and the two after: steps of thirds where `least` hides
+    how far a device is into its next window."""
+    padded = (*want.least, 0, 0)
+    return [sum(padded[p : p + 3]) / 3 for p in range(len(want.least))]
+
+
+class _Stage:
+    """Works on one state, which it changes."""
+
+    def __init__(self, sweep: Sweep, state: State, random: Random | None) -> None:
+        self.wants, self.seats, self.span, self.times = sweep.wants, sweep.seats, sweep.span, sweep.times
+        self.position, self.due, self.plan = state.positions, state.due, state.plan
+        self.random = random
+
+    def open_windows(self, index: int, policy: Policy) -> None:
+        """Make the calls that start at one start, if any device is due there."""
+        start = self.times[index]
+        due = self.due.pop(start, None)
+        if not due:
+            return
+        riders = list(due)
+        free = -len(riders) % self.seats
+        if free:
+            riders += self._fill(index, free, policy)
+        seated = [self._serve(device, start) for device in riders]
+        self.plan += [(start, seated[first : first + self.seats]) for first in range(0, len(seated), self.seats)]
 
     def _serve(self, device: int, start: int) -> Seat:
         want, first = self.wants[device], self.position[device]
@@ -120,14 +160,14 @@ class Sweep:
         last = bisect_right(want.ends, start + self.span, lo=first)
         return want.least[last] < want.least[first]
 
-    def _fill(self, index: int, free: int) -> list[int]:
+    def _fill(self, index: int, free: int, policy: Policy) -> list[int]:
         """Choose devices for the free seats of the windows at a start."""
         start = self.times[index]
         horizon = bisect_left(self.times, start + self.span, lo=index)
         later = [at for at in self.times[index + 1 : horizon] if self.due.get(at)]
         taken: list[int] = []
         # A start that is relieved of the devices too many for full calls needs one call less.
-        for at in later if self.policy.relieve == "near" else sorted(later, key=self._surplus):
+        for at in later if policy.relieve == "near" else sorted(later, key=self._surplus):
             surplus = self._surplus(at)
             if 0 < surplus <= free:
                 movable = self._movable(at, start)
@@ -139,7 +179,7 @@ class Sweep:
             if not free:
                 break
             riders = self._movable(at, start)[:free]
-            if self.policy.rest == "gain":
+            if policy.rest == "gain":
                 riders = [device for device in riders if self._gains(device, start)]
             taken += self._take(at, riders)
             free -= len(riders)
