@@ -30,7 +30,7 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
     home = pvms.settings.home
     left = unfinished(home)
     declare_failed(context.instance, left)
-    with marked(home, context.run_id) as mark, pvms.services() as services:
+    with marked(home, context.run.run_id) as mark, pvms.services() as services:
         listed_before = current_fleet(services).listed_at
         recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)
         listed = False

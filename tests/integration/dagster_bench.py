@@ -1,10 +1,13 @@
 """A `PVMS_HOME` with a simulated SmartPVMS beside it, and what Dagster knows of it. Times stand still."""
 
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import dagster as dg
 import polars as pl
 from pydantic import SecretStr
 
+from assets.home import dagster_home
 from assets.instance import open_instance
 from assets.launch import load_through_dagster
 from assets.resources import RESOURCE, Pvms, as_resource
@@ -103,9 +107,18 @@ class Watcher(Silent):
         self.partitions.append(partition)
 
 
+@cache
+def _empty_instance() -> tempfile.TemporaryDirectory[str]:
+    """Dagster's tables take a second to make, so they are made once per process."""
+    folder = tempfile.TemporaryDirectory()
+    with open_instance(Settings(home=Path(folder.name), env_file=None)):
+        return folder
+
+
 @contextmanager
 def bench(home: Path, world: World, now: datetime = NOW, **settings: Any) -> Iterator[Bench]:
     """A home of its own beside a simulator of its own."""
+    shutil.copytree(dagster_home(Path(_empty_instance().name)), dagster_home(home))
     clock = ManualClock(now)
     with Simulator(world, clock=clock) as simulator:
         account = Account("bench", simulator.base_url, simulator.username, SecretStr(simulator.password))

@@ -11,7 +11,6 @@ import pytest
 from dagster_bench import DAY, NOW, Bench, Watcher, bench, metadata_of, no_dbt
 
 from assets.home import dagster_home
-from assets.instance import open_instance
 from assets.jobs import load_job, run_config
 from assets.loading import register_plants
 from assets.partitions import partition_plan
@@ -22,7 +21,6 @@ from pipelines.lake.publish import open_published
 from pipelines.load.fleet import current_fleet
 from pipelines.load.request import DEFAULT_DATASETS, LoadRequest, UsageError
 from pipelines.northbound.errors import QuotaExhausted
-from pipelines.settings import Settings
 from pipelines.simulator.world import World, build_world
 
 NEXT = DAY + timedelta(days=1)
@@ -52,17 +50,8 @@ def loaded(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         yield one
 
 
-@pytest.fixture(scope="module")
-def empty_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dagster's tables take a second to make, so they are made once."""
-    settings = Settings(home=tmp_path_factory.mktemp("empty"), env_file=None)
-    with open_instance(settings):
-        return dagster_home(settings.home)
-
-
 @pytest.fixture
-def fresh(world: World, tmp_path: Path, empty_instance: Path) -> Iterator[Bench]:
-    shutil.copytree(empty_instance, dagster_home(tmp_path))
+def fresh(world: World, tmp_path: Path) -> Iterator[Bench]:
     with bench(tmp_path, world) as one:
         yield one
 
