@@ -4,6 +4,7 @@ Assets of different partitions can't share an asset job, so this is an op that r
 """
 
 from datetime import date
+from typing import Final
 
 import dagster as dg
 from pydantic import Field
@@ -41,8 +42,12 @@ class LoadConfig(dg.Config):
         )
 
 
+OP: Final = "load_dates"
+"""A job and its op can't share a name."""
+
+
 @dg.op(
-    name="load",
+    name=OP,
     required_resource_keys={RESOURCE},
     pool=POOL,
     description="Loads dates within quota, records each completed partition, publishes the warehouse.",
@@ -74,7 +79,7 @@ def run_config(request: LoadRequest, *, fail_on_failures: bool, quiet: bool = Fa
     """The job's configuration for a request; `quiet` prints no events."""
     return dg.RunConfig(
         ops={
-            "load": LoadConfig(
+            OP: LoadConfig(
                 start=request.start.isoformat(),
                 end=request.end.isoformat(),
                 datasets=list(request.datasets),

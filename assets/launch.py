@@ -11,7 +11,7 @@ import dagster as dg
 from sqlalchemy.exc import OperationalError
 
 from assets.instance import open_instance
-from assets.jobs import load_job, run_config
+from assets.jobs import OP, load_job, run_config
 from assets.resources import Pvms
 from pipelines.lake.errors import DiskFull
 from pipelines.load.request import Listener, LoadReport, LoadRequest
@@ -41,7 +41,7 @@ def load_through_dagster(
             result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=True)
         except dg.DagsterExecutionInterruptedError as interrupted:
             raise KeyboardInterrupt from interrupted
-        report = result.output_for_node("load")
+        report = result.output_for_node(OP)
     assert isinstance(report, LoadReport)
     return report
 
