@@ -37,14 +37,18 @@ create table if not exists cell (
 """
 
 # A refusal teaches nothing about what was read and settled before it. An answer that is older than what is known
-# (two loads at once) changes nothing. A refusal keeps the count of the rows that an earlier answer brought.
+# (two loads at once) changes nothing. Rows that an earlier answer brought stay in the lake, so a refusal or an
+# empty answer keeps their count. Emptiness where provisional rows were is doubted once; said twice, they stand.
 _RECORD: Final = """
 insert into cell (dataset, subject, period, plant_code, state, rows, extracted_at, reason)
 values (?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (dataset, period, subject) do update set
     plant_code = excluded.plant_code,
-    state = excluded.state,
-    rows = case when excluded.state = 'denied' then cell.rows else excluded.rows end,
+    state = case
+        when excluded.state = 'empty' and cell.rows > 0 then iif(cell.state = 'provisional', 'suspect', 'final')
+        else excluded.state
+    end,
+    rows = case when excluded.state = 'denied' or excluded.rows = 0 then cell.rows else excluded.rows end,
     extracted_at = excluded.extracted_at,
     reason = excluded.reason
 where excluded.state <> 'missing'

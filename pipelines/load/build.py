@@ -1,6 +1,7 @@
 """Builds the warehouse beside the published one and publishes it: raw views, ops tables, dbt, rename."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -41,7 +42,14 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         publish(home, threads=threads, memory_limit=memory)
         _vacuum_now_and_then(services)
         watch.progress("warehouse", 3, 3)
+    _tell_of_odd_data(home, transformed, watch)
     return transformed
+
+
+def _tell_of_odd_data(home: Path, transformed: TransformReport, watch: Listener) -> None:
+    odd = sorted(name.split(".")[2] for name, status in transformed.nodes.items() if status == "warn")
+    if odd:
+        watch.message(f"Published, but these checks found odd data: {', '.join(odd)}. See {paths_of(home).dbt_log}.")
 
 
 def _vacuum_now_and_then(services: Services) -> None:

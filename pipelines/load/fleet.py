@@ -99,14 +99,14 @@ def current_fleet(services: Services) -> Fleet:
     """The fleet of the latest complete listing in the lake; empty before the first one. Asks nothing."""
     plants = services.lake.read("plants")
     devices = services.lake.read("devices")
-    if plants.is_empty() or devices.is_empty():
-        return Fleet(plants.clear(), devices.clear(), None)
-    # The device list is read after the plant list, so its time marks the listing as complete.
-    listed_at: datetime = devices["last_seen_at"].max()  # type: ignore[assignment]
-    latest = plants["last_seen_at"].max()
-    seen = plants.filter((pl.col("last_seen_at") == latest) & pl.col("time_zone").is_not_null())
+    if plants.is_empty():
+        return Fleet(plants, devices.clear(), None)
+    # Plants are merged after their devices, so their time marks the listing as complete.
+    listed_at: datetime = plants["last_seen_at"].max()  # type: ignore[assignment]
+    seen = plants.filter((pl.col("last_seen_at") == listed_at) & pl.col("time_zone").is_not_null())
     owned = devices.filter(
-        (pl.col("last_seen_at") == listed_at) & pl.col("plant_code").is_in(seen["plant_code"].implode())
+        (pl.col("last_seen_at") == pl.col("last_seen_at").max())
+        & pl.col("plant_code").is_in(seen["plant_code"].implode())
     )
     return Fleet(seen.sort("plant_code"), owned.sort("plant_code", "device_id"), listed_at)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from pipelines.lake.decode_flat import decode_devices, decode_plants
+from pipelines.lake.decode_flat import PLANT_LISTING, decode_devices, decode_plants
 from pipelines.lake.inventory import merge_devices, merge_plants
 from pipelines.lake.records import Decoded
 from pipelines.load.asking import Asker, EndpointRefused, LoadStopped, Rejected, chunks
@@ -41,8 +41,11 @@ def ensure_inventory(services: Services, asker: Asker, report: LoadReport, liste
         _try_to_list(services, asker, report, listener, have_one=fleet.listed_at is not None)
         services.lake.fold()
         fleet = current_fleet(services)
-        services.client.counts = fleet.counts
-    _report_unknown_zones(services, report)
+    unknown = _without_zone(services)
+    if _name_zones(services, unknown):
+        fleet, unknown = current_fleet(services), _without_zone(services)
+    services.client.counts = fleet.counts
+    _report_gaps(report, fleet, unknown["plant_code"].to_list())
     return fleet
 
 
@@ -75,9 +78,10 @@ def _list_anew(services: Services, asker: Asker, report: LoadReport, listener: L
     services.client.counts = Fleet(plants, services.lake.read("devices"), None).counts
     devices, listed = _list_devices(services, asker, report, codes, plants["extracted_at"][0] if codes else None)
     zones = resolve_zones(services, plants)
-    merge_plants(services.lake, plants, zones)
     if listed:
         merge_devices(services.lake, devices)
+    # Last: the time of the plants marks the listing as complete.
+    merge_plants(services.lake, plants, zones)
     listener.progress("inventory", 2, 2)
 
 
@@ -87,14 +91,19 @@ def _list_devices(
     itself = {code: code for code in codes}
     listings: list[Decoded] = []
     failures_before = len(report.failures)
-    for batch in chunks(codes, PLANTS_PER_CALL):
-        for reply in asker.ask("getDevList", batch, devices_body, itself, why="inventory"):
-            if isinstance(reply, Rejected):
-                raise reply.error
-            assert extracted_at is not None
-            listings.append(
-                decode_devices(reply.answer.data, extracted_at=extracted_at, account=services.client.account)
-            )
+    try:
+        for batch in chunks(codes, PLANTS_PER_CALL):
+            for reply in asker.ask("getDevList", batch, devices_body, itself, why="inventory"):
+                if isinstance(reply, Rejected):
+                    raise reply.error
+                assert extracted_at is not None
+                listings.append(
+                    decode_devices(reply.answer.data, extracted_at=extracted_at, account=services.client.account)
+                )
+    except EndpointRefused as refused:
+        # Plants can be loaded all the same; devices that were known before stay known.
+        report.refuse("devices", refused.error.describe())
+        return pl.DataFrame(), False
     if len(report.failures) > failures_before:
         # A listing with a hole in it would make living devices look as if they had gone.
         raise IncompleteList("some plants' devices could not be listed", endpoint="getDevList")
@@ -134,11 +143,34 @@ def resolve_zones(services: Services, plants: pl.DataFrame) -> Mapping[str, tupl
     return zones
 
 
-def _report_unknown_zones(services: Services, report: LoadReport) -> None:
+def _without_zone(services: Services) -> pl.DataFrame:
+    """Plants of the latest listing whose time zone nothing has told."""
     plants = services.lake.read("plants")
-    for code in plants.filter(pl.col("time_zone").is_null())["plant_code"]:
+    return plants.filter((pl.col("last_seen_at") == pl.col("last_seen_at").max()) & pl.col("time_zone").is_null())
+
+
+def _name_zones(services: Services, plants: pl.DataFrame) -> bool:
+    """Take over what the owner has told of their zones since the listing; whether anything was."""
+    zones = resolve_zones(services, plants)
+    if zones:
+        told = plants.filter(pl.col("plant_code").is_in(list(zones)))
+        merge_plants(services.lake, told.select(list(PLANT_LISTING)), zones)
+    return bool(zones)
+
+
+def _report_gaps(report: LoadReport, fleet: Fleet, unknown: Sequence[str]) -> None:
+    """Say what of the account can't be loaded at all, so that no load of nothing looks complete."""
+    for code in unknown:
         report.refuse(
             f"plant {code}",
             "its time zone is unknown (no coordinates, no offset in its grid connection date). Give it a row in "
             "PVMS_PLANTS_FILE (plant_code,time_zone) or set PVMS_DEFAULT_TIME_ZONE; nothing of it was loaded.",
         )
+    if fleet.plants.is_empty() and not unknown:
+        report.refuse(
+            "inventory",
+            "this account sees no plant. The owners allow it in the FusionSolar app (Set Permissions > API Access), "
+            "or the company's administrator binds plants to the API account.",
+        )
+    elif fleet.devices.is_empty() and fleet.plants.height and all(one.what != "devices" for one in report.refusals):
+        report.refuse("devices", "none is listed for this account's plants, so nothing was asked about devices.")

@@ -71,11 +71,13 @@ def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: 
     counted = rows.group_by(pl.col(subject).cast(pl.String).alias("subject"), "local_date").len()
     found: dict[tuple[str, date], int] = {(s, day): n for s, day, n in counted.iter_rows()}
     period, margin = period_of(answered.dataset), final_margin(answered.dataset)
+    # A server whose clock is ahead must not settle a period that runs on.
+    read_at = min(answered.read_at, services.clock.now())
     entries = []
     for cell in answered.cells:
         known = answered.subjects[cell.subject]
         n = found.get((cell.subject, cell.period), 0)
-        settled = is_final(period, cell.period, known.zone, answered.read_at, margin)
+        settled = is_final(period, cell.period, known.zone, read_at, margin)
         state: State = "provisional" if not settled else "final" if n else "empty"
         entries.append(
             Entry(

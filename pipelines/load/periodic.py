@@ -204,9 +204,10 @@ class PeriodicLoad:
         note_side_results(self.services, self.report, decoded)
         cells = {cell for cell in call.cells if cell.subject in subjects}
         cells.update(answered_cells(dataset, call, subjects, reply.answer.server_time))
-        cells.update(served_cells(dataset, call, subjects, decoded.rows))
+        cells.update(served_cells(dataset, call, subjects, decoded.rows, reply.answer.server_time))
         answered = Answered(dataset, cells, subjects, reply.answer.server_time)
-        rows = keep_answered_periods(decoded.rows, answered)
+        # A report's row of another period (an hour labelled by its end) lands, but covers nothing.
+        rows = keep_answered_periods(decoded.rows, answered) if isinstance(call, HistoryCall) else decoded.rows
         land_rows(self.services, self.report, table, rows)
         cover(self.services, self.report, rows, answered)
         self.touched.note(dataset, answered.cells, subjects, rows)
@@ -234,13 +235,22 @@ def answered_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], no
         yield from wanted_cells(dataset, [subject], start, end, now)
 
 
-def served_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], rows: pl.DataFrame) -> Iterator[Cell]:
-    """Whole periods that the answer holds rows of: also those before the date on which the plant says it began."""
+def served_cells(
+    dataset: str, call: Call, subjects: Mapping[str, Subject], rows: pl.DataFrame, now: datetime
+) -> Iterator[Cell]:
+    """Whole periods that the answer holds rows of: also those before the date on which the plant says it began.
+
+    Not those beside what a report's instant selects: a label on the midnight after a day says nothing of the next.
+    """
     found = rows.select(pl.col(subject_column(dataset)).cast(pl.String), "local_date").unique()
     for subject, period in found.iter_rows():
         if isinstance(call, HistoryCall):
             window = period_window("day", period, subjects[subject].zone)
             if window.start < call.start or call.end < window.end:
+                continue
+        elif DATASETS[dataset].window != "life":
+            start, end = _report_span(dataset, call.instant, subjects[subject], now)
+            if not start <= period <= end:
                 continue
         yield Cell(dataset, subject, period)
 

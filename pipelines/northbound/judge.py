@@ -36,6 +36,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
 """A server's time before this is a placeholder, not a time."""
 
+_FARTHEST_AHEAD: Final = timedelta(days=1)
+"""A server's time further ahead of ours isn't believed: rows stamped with it would outrank every later reading."""
+
 _BUSY_STATUSES: Final = frozenset({403, 429, 503})
 
 
@@ -265,7 +268,7 @@ def _server_time(envelope: _Envelope, reply: Reply, now: datetime) -> datetime:
     millis = _whole(current)
     if millis is not None and 0 < millis < 10**14:
         instant = _EPOCH + timedelta(milliseconds=millis)
-        if instant >= _EARLIEST:
+        if _EARLIEST <= instant <= now + _FARTHEST_AHEAD:
             return instant
     try:
         return parsedate_to_datetime(reply.header("date") or "").astimezone(UTC)
