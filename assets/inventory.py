@@ -1,4 +1,4 @@
-"""The inventory: plants and devices. A run lists them anew and makes every plant a partition."""
+"""The inventory: plants, devices and their versions. A run lists them anew and makes every plant a partition."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,28 +7,28 @@ import dagster as dg
 
 from assets.extraction import GROUP, KINDS, OWNERS, POOL, fail_if_failed
 from assets.loading import load_and_record
-from assets.recording import asset_key
+from assets.recording import INVENTORY, asset_key
 from assets.resources import RESOURCE, Pvms
 from pipelines.load.request import LoadRequest
-from schemas.datasets import DATASETS
+from schemas.tables import TABLES
 
 
 def build() -> list[dg.AssetsDefinition]:
-    """Plants and devices, listed together."""
+    """Plants, devices and what they were before, listed together."""
 
     @dg.multi_asset(
         name="inventory",
         specs=[
             dg.AssetSpec(
                 asset_key(name),
-                description=f"{DATASETS[name].description} What the vendor no longer lists keeps its row.",
+                description=TABLES[name].description,
                 owners=OWNERS,
                 kinds=KINDS,
                 group_name=GROUP,
                 # The load records them, as in every other run that lists them.
                 skippable=True,
             )
-            for name in ("plants", "devices")
+            for name in INVENTORY
         ],
         required_resource_keys={RESOURCE},
         pool=POOL,

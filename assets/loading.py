@@ -42,7 +42,7 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
             recorder.plan = register_plants(context.instance, pvms, fleet, request.start)
             if recorder.plan.differs_from(pvms.settings):
                 recorder.message(recorder.plan.kept())
-            recorder.inventory(fleet, listed=listed)
+            recorder.inventory(services.lake, listed=listed)
             return recorder.plan.partitioning
 
         report = run_load(request, services, recorder, build=False, on_inventory=inventory_known)

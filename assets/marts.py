@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+import orjson
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 from assets.extraction import OWNERS
@@ -37,11 +38,15 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["schema"])
 
 
-def build(settings: Settings) -> list[dg.AssetsDefinition]:
-    """All dbt models as one definition; parses the project if its manifest is not there or is stale."""
+def build(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """All dbt models as one definition, and the tables of schema ops that stand beside them.
+
+    Parses the project if its manifest is not there or is stale.
+    """
+    manifest = parse_project(settings.home)
 
     @dbt_assets(
-        manifest=parse_project(settings.home),
+        manifest=manifest,
         dagster_dbt_translator=Translator(),
         name=NAME,
         required_resource_keys={RESOURCE},
@@ -51,12 +56,29 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
         home = pvms.settings.home
         with pvms.services() as services, build_lock(home):
             prepare(services)
-            os.environ.update(dbt_environment(home))
+            limits = {"threads": pvms.settings.duckdb_threads, "memory_limit": pvms.settings.duckdb_memory}
+            os.environ.update(dbt_environment(home, **limits))
             target = paths_of(home).dbt / "dagster"
             yield from dbt_cli().cli(list(BUILD_COMMAND), context=context, target_path=target).stream()
-            publish(home)
+            publish(home, **limits)
 
-    return [warehouse]
+    return [warehouse, *ops_tables(manifest)]
+
+
+def ops_tables(manifest: Path) -> list[dg.AssetSpec]:
+    """What every build of the warehouse writes anew without being asked: ledger, coverage, the owner's files."""
+    sources = orjson.loads(manifest.read_bytes())["sources"].values()
+    return [
+        dg.AssetSpec(
+            dg.AssetKey([source["schema"], source["name"]]),
+            description=source["description"],
+            owners=OWNERS,
+            kinds={"duckdb"},
+            group_name="operations",
+        )
+        for source in sources
+        if source["schema"] == "ops"
+    ]
 
 
 def dbt_cli() -> DbtCliResource:

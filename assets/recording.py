@@ -1,15 +1,18 @@
 """Tells Dagster what a load completed: one event per partition, after its data and coverage are durable."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
 from assets.partitions import PartitionPlan, partition_key
-from pipelines.load.fleet import Fleet
+from pipelines.lake.store import Lake
 from pipelines.load.partitions import sample_table
 from pipelines.load.request import REALTIME_DATASETS, CompletedPartition, Listener, LoadReport
+
+INVENTORY: Final = ("plants", "devices", "plant_versions", "device_versions")
+"""Tables that a listing writes, together."""
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -53,11 +56,11 @@ class RecordingListener:
         self._record(asset_key(partition.dataset), partition_metadata(partition), name)
         known.add(name)
 
-    def inventory(self, fleet: Fleet, *, listed: bool) -> None:
+    def inventory(self, lake: Lake, *, listed: bool) -> None:
         """Record plants and devices if they were listed anew, or if Dagster doesn't know them yet."""
-        for name, frame in (("plants", fleet.plants), ("devices", fleet.devices)):
+        for name in INVENTORY:
             if listed or not self._is_known(asset_key(name)):
-                self._record(asset_key(name), table_metadata(frame))
+                self._record(asset_key(name), table_metadata(lake.read(name)))
 
     def realtime(self, report: LoadReport) -> None:
         """Record the polls of this load."""

@@ -1,5 +1,6 @@
 """A `PVMS_HOME` with a simulated SmartPVMS beside it, and what Dagster knows of it. Times stand still."""
 
+import atexit
 import shutil
 import tempfile
 from collections import Counter
@@ -108,17 +109,18 @@ class Watcher(Silent):
 
 
 @cache
-def _empty_instance() -> tempfile.TemporaryDirectory[str]:
+def _empty_instance() -> Path:
     """Dagster's tables take a second to make, so they are made once per process."""
-    folder = tempfile.TemporaryDirectory()
-    with open_instance(Settings(home=Path(folder.name), env_file=None)):
-        return folder
+    home = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    with open_instance(Settings(home=home, env_file=None)):
+        return dagster_home(home)
 
 
 @contextmanager
 def bench(home: Path, world: World, now: datetime = NOW, **settings: Any) -> Iterator[Bench]:
     """A home of its own beside a simulator of its own."""
-    shutil.copytree(dagster_home(Path(_empty_instance().name)), dagster_home(home))
+    shutil.copytree(_empty_instance(), dagster_home(home))
     clock = ManualClock(now)
     with Simulator(world, clock=clock) as simulator:
         account = Account("bench", simulator.base_url, simulator.username, SecretStr(simulator.password))
