@@ -1,6 +1,6 @@
 """Calls, rows and CPU seconds of loading one day of 130 plants, against the least possible; and a plan of 30 days.
 
-    python benchmarks/call_counts.py [--fleet portfolio] [--day 2026-06-15] [--days 30] [--build]
+    python benchmarks/call_counts.py [--fleet portfolio] [--day 2026-10-25] [--days 30] [--build]
 
 The simulator runs as a process of its own, so the CPU seconds are the client's alone. Calls are counted by the
 simulator's log. `--build` adds the warehouse: raw views, dbt, publishing.
@@ -30,8 +30,8 @@ from pipelines.simulator.log import read_log
 from schemas.datasets import DATASETS
 from schemas.endpoints import ENDPOINTS
 
-DAY = date(2026, 6, 15)
-"""By then all 130 plants of the portfolio are connected."""
+DAY = date(2026, 10, 25)
+"""All 130 plants of the portfolio are connected, and in Europe the day has 25 hours."""
 
 INVENTORY_AND_ALARMS = ("stations", "getDevList", "getAlarmList")
 
@@ -105,7 +105,8 @@ def show_day(cost: Cost, report: LoadReport, log: Path, plants: int) -> None:
 
 def show_plan(cost: Cost, days: int) -> None:
     """The table of a plan."""
-    print(f"\n{days} days planned, not loaded\n{'dataset':<20}{'calls':>7}{'least':>7}{'over':>8}{'quota a day':>13}")
+    print(f"\nthe {days} days before it, planned and not loaded")
+    print(f"{'dataset':<20}{'calls':>7}{'least':>7}{'over':>8}{'quota a day':>13}")
     for name, each in cost.estimates.items():
         over = each.calls / each.least_possible - 1 if each.least_possible else 0.0
         print(f"{name:<20}{each.calls:>7}{each.least_possible:>7}{over:>8.1%}{each.quota_per_day or 0:>13}")
@@ -134,7 +135,7 @@ def main() -> None:
                 with Stopwatch() as building:
                     build_and_publish(services)
                 print(f"warehouse: {building}")
-            month = LoadRequest(options.day + timedelta(days=1), options.day + timedelta(days=options.days))
+            month = LoadRequest(options.day - timedelta(days=options.days), options.day - timedelta(days=1))
             with Stopwatch() as planning:
                 plan = cost_of(month, services, Silent())
             show_plan(plan, options.days)

@@ -62,7 +62,7 @@ def test_the_truth_looks_at_every_table_that_holds_rows(
     assert len(filled) >= 15
 
 
-@pytest.mark.parametrize("weekend", [SPRING, AUTUMN], ids=["spring", "autumn"])
+@pytest.mark.parametrize("weekend", [pytest.param(SPRING, marks=pytest.mark.slow), AUTUMN], ids=["spring", "autumn"])
 def test_reports_are_the_simulators_own_where_labels_ignore_summer_time(
     weekend: tuple[date, date], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from truth.compare import summary
 from truth.inside import load_into, raw_of, settings_of, with_password
 from truth.raw import DATASETS, REPORTS, Load, datasets, raw_checks
+from truth.running import loaded, simulator_process
 
 from pipelines.cli.summary import summary_lines
 from pipelines.load.request import LoadReport, UsageError
@@ -213,3 +214,27 @@ def test_a_quota_ends_a_load_which_goes_on_when_it_may(single: World, tmp_path: 
         assert not [call for call in simulator.log.calls() if call.fail_code == 407], "the quota was never overdrawn"
         assert max(Counter(str(call.body) for call in calls).values()) == 1 and len(calls) == 30
     assert differences_of(Load(single, *days, "demo", clock.now(), ("device_history",)), settings) == ""
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_the_code_and_the_sentence_of_each_case(tmp_path: Path) -> None:
+    withdrawn = "NE=33554818"
+    options = ["--fault", "deny=getDevKpiYear", "--fault", f"unauthorized_plant={withdrawn}"]
+    day, future = str(DAY), str((datetime.now(UTC) + timedelta(days=3)).date())
+    with simulator_process(tmp_path / "simulator", *options) as server:
+        home = tmp_path / "nothing" / "home"
+        assert future in loaded(home, server.base_url, day, future, code=2)
+        assert server.calls() == []
+        said = loaded(home, server.base_url, day, day, "--dataset", "plant_daily", "--plant", "NE=404", code=2)
+        assert "NE=404" in said
+        said = loaded(tmp_path / "home", server.base_url, day, day, code=4)
+        assert "Refused: device_yearly: " in said and f"Refused: plant {withdrawn}: " in said
+        assert said.splitlines()[-1] == "The warehouse is published."
+        logins = len(server.calls("login"))
+        for _ in range(2):
+            said = loaded(tmp_path / "wrong" / "home", server.base_url, day, day, code=1, SMARTPVMS_PASSWORD="wrong")
+            assert "SMARTPVMS_PASSWORD" in said.splitlines()[-1]
+        assert len(server.calls("login")) == logins + 1
+    said = loaded(tmp_path / "none" / "home", server.base_url, day, day, code=1)
+    assert "no connection to 127.0.0.1" in said.splitlines()[-1]
+    assert not (tmp_path / "none" / "home" / "warehouse.duckdb").exists()

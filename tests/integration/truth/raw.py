@@ -207,6 +207,13 @@ def first_of(grain: str, day: date) -> date:
     return day.replace(day=1) if grain == "month" else day
 
 
+def day_after(grain: str, first: date) -> date:
+    """The first day after a period."""
+    if grain == "year":
+        return date(first.year + 1, 1, 1)
+    return (first + timedelta(days=31)).replace(day=1) if grain == "month" else first + timedelta(days=1)
+
+
 def datasets(load: Load) -> list[Dataset]:
     """The tables of schema raw that the load fills with rows of a time."""
     return [dataset for dataset in _all_datasets(load) if dataset.name in load.datasets]
@@ -342,6 +349,7 @@ def zone_differences(load: Load, connection: duckdb.DuckDBPyConnection) -> list[
 def coverage_rows(load: Load) -> list[dict[str, Any]]:
     """ops.coverage of what was loaded: every subject of every plant and period covered, with this many rows."""
     cells: dict[tuple[str, str, date], tuple[int, int]] = {}
+    running = set()
     for dataset in datasets(load):
         for subject in dataset.subjects:
             plant = subject.code if isinstance(subject, Plant) else subject.plant_code
@@ -351,6 +359,8 @@ def coverage_rows(load: Load) -> list[dict[str, Any]]:
                     for row in dataset.serve(subject, dataset.window(first), ms_of(load.now))
                     if local_date(utc(row[0]), load.zone(subject)) == first
                 ]
+                if midnight(day_after(dataset.grain, first), load.zone(subject)) > load.now:
+                    running.add((dataset.name, plant, first))
                 subjects, so_far = cells.get((dataset.name, plant, first), (0, 0))
                 cells[dataset.name, plant, first] = subjects + 1, so_far + len(rows)
     return [
@@ -361,7 +371,7 @@ def coverage_rows(load: Load) -> list[dict[str, Any]]:
             "wanted": subjects,
             "covered": subjects,
             "rows": rows,
-            "state": "final" if rows else "empty",
+            "state": "provisional" if (name, plant, period) in running else "final" if rows else "empty",
         }
         for (name, plant, period), (subjects, rows) in cells.items()
     ]

@@ -76,9 +76,9 @@ def pvms(home: Path, base_url: str, *arguments: str, **further: str) -> subproce
     )
 
 
-def loaded(home: Path, base_url: str, start: str, end: str, *options: str, code: int = 0) -> str:
+def loaded(home: Path, base_url: str, start: str, end: str, *options: str, code: int = 0, **further: str) -> str:
     """`pvms load` of local dates, which must end with `code`; what it said on stderr."""
-    done = pvms(home, base_url, "load", "--from", start, "--to", end, *options)
+    done = pvms(home, base_url, "load", "--from", start, "--to", end, *options, **further)
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}"
     assert "Traceback" not in done.stderr, done.stderr
     return done.stderr
