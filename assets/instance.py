@@ -8,8 +8,10 @@ import dagster as dg
 
 # Public names open an instance as its dagster.yaml says, and can't say otherwise for one process.
 from dagster._core.instance import InstanceRef
+from filelock import FileLock
 
 from assets.home import dagster_home, use_dagster_home
+from pipelines.lake.paths import paths_of
 from pipelines.settings import Settings, SettingsError
 
 NO_CAPTURE: Final[dict[str, Any]] = {
@@ -22,8 +24,18 @@ NO_CAPTURE: Final[dict[str, Any]] = {
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The persistent instance of this `PVMS_HOME`, for a run in this process; use it as a context manager."""
+    """The persistent instance of this `PVMS_HOME`, for a run in this process; use it as a context manager.
+
+    Opened by one process at a time: two that make the same new database at once leave it with two migration heads.
+    """
     folder = use_dagster_home(settings.home)
+    locks = paths_of(settings.home).locks
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / "dagster-instance.lock"):
+        return _open(folder)
+
+
+def _open(folder: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=cast("Any", NO_CAPTURE)))
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from assets.home import use_dagster_home
+from assets.instance import open_instance
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
@@ -20,6 +21,9 @@ STOP_SECONDS: Final = 20.0
 def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
     """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted."""
     home = use_dagster_home(settings.home)
+    # Its databases are made here, once: the children would make them all at the same time.
+    with open_instance(settings):
+        pass
     chosen = port or free_port()
     location = ["-m", "assets.definitions"]
     environment = {**os.environ, "DAGSTER_HOME": str(home), "PVMS_HOME": str(settings.home)}
@@ -30,7 +34,7 @@ def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
     previous = signal.signal(signal.SIGTERM, _interrupt)
     # A session of its own, so that one signal reaches the code servers that they start, too.
     children = [
-        subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  our own arguments
+        subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)  # noqa: S603  our own arguments
         for command in commands
     ]
     try:

@@ -125,10 +125,14 @@ class Settings:
             SettingsError: there is none, or several (which this version can't spread calls over).
         """
         if not self.accounts:
-            where = f"in {self.env_file}" if self.env_file else "in the environment"
+            if self.env_file:
+                raise SettingsError(
+                    f"No account is set. Fill in SMARTPVMS_BASE_URL, SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD in "
+                    f"{self.env_file}. `pvms demo` needs none."
+                )
             raise SettingsError(
-                f"No account is set {where}. Run `pvms init`, then fill in SMARTPVMS_BASE_URL, "
-                "SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD. `pvms demo` needs none."
+                "No account is set in the environment, and there is no .env. Run `pvms init`, then fill in "
+                "SMARTPVMS_BASE_URL, SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD. `pvms demo` needs none."
             )
         if len(self.accounts) > 1:
             raise SettingsError(

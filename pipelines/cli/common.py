@@ -54,14 +54,16 @@ def say(text: str) -> None:
 
 
 def read_date(text: str) -> date:
-    """`2025-03-30`, `today` or `yesterday` (as of the first time zone in which a day begins, UTC+14).
+    """`2025-03-30`; `today`, the latest date that has begun anywhere; `yesterday`, the latest that is over everywhere.
 
     Raises:
         typer.BadParameter: anything else.
     """
-    today = latest_local_date(SystemClock().now())
-    if text in ("today", "yesterday"):
-        return today if text == "today" else today - timedelta(days=1)
+    now = SystemClock().now()
+    if text == "today":
+        return latest_local_date(now)
+    if text == "yesterday":
+        return (now - timedelta(hours=12)).date() - timedelta(days=1)
     try:
         return date.fromisoformat(text)
     except ValueError as error:

@@ -41,11 +41,15 @@ def plan(
     def command() -> int:
         from pipelines.load.asking import LoadStopped
         from pipelines.load.cost import cost_of
+        from pipelines.load.run import check_dates
         from pipelines.load.services import Services
+        from pipelines.northbound.clock import SystemClock
 
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         request = request_of(start, end, dataset, plant)
+        check_dates(request, SystemClock().now())
+        settings.account  # noqa: B018  a missing account is said first
         if not settings.home.exists():
             raise UsageError("There is no such folder yet. `pvms init` makes it, with a .env to fill in.")
         with Services.open(settings) as services, ConsoleListener() as listener:
@@ -54,7 +58,11 @@ def plan(
             except LoadStopped as stopped:
                 raise stopped.error from stopped
         if as_json:
-            stdout.print_json(json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows_of(cost)]))
+            stdout.print_json(
+                json.dumps(
+                    [dict(zip((name.replace(" ", "_") for name in COLUMNS), row, strict=True)) for row in rows_of(cost)]
+                )
+            )
         else:
             stdout.print(as_table(COLUMNS, rows_of(cost)))
         say(verdict(cost))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -51,6 +52,9 @@ def sql(
         chosen = Format.JSON if as_json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
         connection = open_published(settings.home)
         try:
+            if len(connection.extract_statements(query)) != 1:
+                say("Give exactly one statement.")
+                return EXIT_USAGE
             result = connection.execute(query)
             names = [column[0] for column in result.description or []]
             rows = result.fetchall()
@@ -72,10 +76,16 @@ def write_rows(names: list[str], rows: list[tuple[Any, ...]], chosen: Format) ->
         writer.writerow(names)
         writer.writerows(rows)
     elif chosen is Format.JSON:
-        json.dump([dict(zip(names, row, strict=True)) for row in rows], sys.stdout, default=str, indent=1)
+        records = [{name: _finite(value) for name, value in zip(names, row, strict=True)} for row in rows]
+        json.dump(records, sys.stdout, default=str, indent=1)
         sys.stdout.write("\n")
     else:
         stdout.print(as_table(names, rows))
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_table(names: list[str], rows: list[tuple[Any, ...]], title: str | None = None) -> Table:

@@ -11,6 +11,8 @@ def summary_lines(report: LoadReport) -> list[str]:
         f"{_n(sum(report.cells.values()), 'period')} read, {report.already_covered:,} were already there, "
         f"{_n(report.completed, 'partition')} complete."
     ]
+    if report.failures and not report.rows and not report.completed:
+        lines = []  # a row of zeros above what went wrong would look like a result
     if report.provisional or report.empty:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.quarantined or report.unreadable_cells or report.implausible_values:

@@ -30,6 +30,9 @@ LONG_WAIT_SECONDS: Final = 60.0
 MAX_CONSECUTIVE_FAILURES: Final = 3
 """After this many calls in a row have failed the server is having a bad hour; going on would burn quota."""
 
+ONE_SPOILS_ALL: Final = frozenset({20006, 20007, 20008})
+"""Codes that speak of one plant or device of the batch: of another type, or gone since the listing (6.1)."""
+
 BodyOf = Callable[[Sequence[str]], Mapping[str, Any]]
 T = TypeVar("T")
 
@@ -102,6 +105,8 @@ class Asker:
             QuotaExhausted: not now, and this load doesn't wait.
             EndpointRefused, LoadStopped: see there.
         """
+        for plant in sorted({plant_of[s] for s in subjects} & self.refused_plants.keys()):
+            self.report.refuse(f"plant {plant}", self.refused_plants[plant].describe())
         open_subjects = [s for s in subjects if plant_of[s] not in self.refused_plants]
         if not open_subjects:
             return
@@ -112,7 +117,12 @@ class Asker:
         except RequestInvalid:
             raise
         except RequestRejected as error:
-            yield Rejected(tuple(open_subjects), error)
+            if error.code in ONE_SPOILS_ALL and len(open_subjects) > 1:
+                middle = len(open_subjects) // 2
+                for part in (open_subjects[:middle], open_subjects[middle:]):
+                    yield from self.ask(endpoint, part, body_of, plant_of, why=f"{why}, split after {error.code}")
+            else:
+                yield Rejected(tuple(open_subjects), error)
         else:
             if answer is not None:
                 yield Reply(tuple(open_subjects), answer)

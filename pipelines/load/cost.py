@@ -10,7 +10,7 @@ from pipelines.load.inventory import ensure_inventory
 from pipelines.load.partitions import Touched
 from pipelines.load.periodic import PeriodicLoad
 from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport, LoadRequest
-from pipelines.load.run import check_dates, check_plants
+from pipelines.load.run import check_dates, check_owner_files, check_plants
 from pipelines.load.services import Services
 from pipelines.planning.cells import Cell, Subject
 from pipelines.planning.estimate import Estimate, estimate
@@ -39,6 +39,7 @@ def cost_of(request: LoadRequest, services: Services, listener: Listener) -> Cos
         LoadStopped: there is no inventory and it can't be had.
     """
     check_dates(request, services.clock.now())
+    check_owner_files(services.settings)
     report = LoadReport()
     asker = Asker(services.client, services.clock, report, listener, wait=False)
     fleet = ensure_inventory(services, asker, report, listener, request.refresh_inventory)

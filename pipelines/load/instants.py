@@ -93,7 +93,9 @@ def _poll_alarms(
             )
             note_side_results(services, report, decoded)
             polled_at = reply.answer.server_time
-            merge_alarms(services.lake, AlarmPoll(decoded.rows, frozenset(reply.subjects), begin, now, polled_at))
+            # A record that could not be read may be any alarm: then nothing counts as gone.
+            covered = frozenset(reply.subjects) if decoded.quarantine.is_empty() else frozenset[str]()
+            merge_alarms(services.lake, AlarmPoll(decoded.rows, covered, begin, now, polled_at))
             report.rows["alarms"] = report.rows.get("alarms", 0) + decoded.rows.height
             counts = dict(decoded.rows.group_by("plant_code").len().iter_rows())
             services.coverage.record(

@@ -46,6 +46,7 @@ def ensure_inventory(services: Services, asker: Asker, report: LoadReport, liste
         fleet, unknown = current_fleet(services), _without_zone(services)
     services.client.counts = fleet.counts
     _report_gaps(report, fleet, unknown["plant_code"].to_list())
+    _tell_unfollowed_zones(services, fleet, listener)
     return fleet
 
 
@@ -77,7 +78,7 @@ def _list_anew(services: Services, asker: Asker, report: LoadReport, listener: L
     codes = plants["plant_code"].to_list()
     services.client.counts = Fleet(plants, services.lake.read("devices"), None).counts
     devices, listed = _list_devices(services, asker, report, codes, plants["extracted_at"][0] if codes else None)
-    zones = resolve_zones(services, plants)
+    zones = _keep_known_zones(services, resolve_zones(services, plants), listener)
     if listed:
         merge_devices(services.lake, devices)
     # Last: the time of the plants marks the listing as complete.
@@ -141,6 +142,33 @@ def resolve_zones(services: Services, plants: pl.DataFrame) -> Mapping[str, tupl
             continue
         zones[row["plant_code"]] = (zone.name, zone.source)
     return zones
+
+
+def _keep_known_zones(
+    services: Services, zones: Mapping[str, tuple[str, str]], listener: Listener
+) -> Mapping[str, tuple[str, str]]:
+    """The zones, but for plants that have one already: their rows are filed by it, and half of them would move."""
+    known = services.lake.read("plants").drop_nulls("time_zone")
+    kept = {row["plant_code"]: (row["time_zone"], row["time_zone_source"]) for row in known.iter_rows(named=True)}
+    for code in sorted(kept.keys() & zones.keys()):
+        if kept[code][0] != zones[code][0]:
+            listener.message(
+                f"Plant {code} stays in {kept[code][0]}, by which its rows are filed; {zones[code][1]} now says "
+                f"{zones[code][0]}. If that is right, load it into a fresh PVMS_HOME."
+            )
+    return {**zones, **kept}
+
+
+def _tell_unfollowed_zones(services: Services, fleet: Fleet, listener: Listener) -> None:
+    """Say at every load where the owner's file names another zone than the one by which rows are filed."""
+    owner = read_plants_file(services.settings.plants_file).drop_nulls("time_zone")
+    for code, zone in zip(owner["plant_code"], owner["time_zone"], strict=True):
+        filed = fleet.zones.get(code, zone)
+        if filed != zone:
+            listener.message(
+                f"Plant {code} stays in {filed}, by which its rows are filed, though PVMS_PLANTS_FILE says {zone}. "
+                "To file it anew, load it into a fresh PVMS_HOME."
+            )
 
 
 def _without_zone(services: Services) -> pl.DataFrame:

@@ -27,7 +27,7 @@ from pipelines.load.services import Services
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.northbound.requests import history_body, report_body
 from pipelines.planning.calendar import Period, first_of, local_date_of, next_period, period_window, today
-from pipelines.planning.cells import Cell, Subject, wanted_cells
+from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of, wanted_cells
 from pipelines.planning.packing import HistoryCall, fill_seats, pack_history
 from pipelines.planning.reports import ReportCall, pack_reports
 from schemas.datasets import DATASETS
@@ -38,6 +38,14 @@ FOLD_EVERY_PARTS: Final = 200
 
 DENIED_FOR: Final = timedelta(days=1)
 """What the vendor refused is asked again after a day: an owner may have allowed it meanwhile."""
+
+REREAD_AFTER: Final = {"day": timedelta(hours=1), "month": timedelta(hours=12), "year": timedelta(hours=12)}
+"""How old a reading of a running period must be before a load spends a call on a newer one."""
+
+LATE_DATA_FOR: Final = timedelta(days=7)
+"""An empty period is asked again until then: a logger that was offline sends what it kept when it is back."""
+
+EMPTY_REREAD_AFTER: Final = timedelta(days=1)
 
 SEAT_REACH: Final = timedelta(days=2)
 """A history window has three days, so nothing further than two days from a wanted day can ride along."""
@@ -121,13 +129,12 @@ class PeriodicLoad:
         todo = []
         for cell in wanted:
             entry = known.get((cell.subject, cell.period))
-            if entry is None or entry.state in ("missing", "provisional", "suspect"):
+            if entry is None or due_again(cell, entry, subjects[cell.subject].zone, now):
                 todo.append(cell)
+            elif entry.state == "provisional":
+                self.report.provisional += 1
             elif entry.state == "denied":
-                if now - entry.extracted_at >= DENIED_FOR:
-                    todo.append(cell)
-                else:
-                    self._report_denied(dataset, entry)
+                self._report_denied(dataset, entry)
             else:
                 self.report.already_covered += 1
         return todo
@@ -211,6 +218,24 @@ class PeriodicLoad:
         land_rows(self.services, self.report, table, rows)
         cover(self.services, self.report, rows, answered)
         self.touched.note(dataset, answered.cells, subjects, rows)
+
+
+def due_again(cell: Cell, entry: Entry, zone: str, now: datetime) -> bool:
+    """Whether a cell that was read, refused or only declared is to be asked for (again).
+
+    A provisional period is asked again once it is over and settled, before that only now and then: its figures grow
+    all the time, and each look costs a call.
+    """
+    age = now - entry.extracted_at
+    period = period_of(cell.dataset)
+    if entry.state == "provisional":
+        return age >= REREAD_AFTER[period] or is_final(period, cell.period, zone, now, final_margin(cell.dataset))
+    if entry.state == "denied":
+        return age >= DENIED_FOR
+    if entry.state == "empty":
+        read_late = entry.extracted_at >= period_window(period, cell.period, zone).end + LATE_DATA_FOR
+        return not read_late and age >= EMPTY_REREAD_AFTER
+    return entry.state in ("missing", "suspect")
 
 
 def _body_of(call: Call, dataset: str) -> Callable[[Sequence[str]], Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.partitions import Partitioning, Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
+from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.request import (
     PERIODIC_DATASETS,
     Listener,
@@ -22,6 +23,8 @@ from pipelines.load.request import (
     latest_local_date,
 )
 from pipelines.load.services import Services
+from pipelines.owner_files import read_devices_file, read_plants_file
+from pipelines.settings import Settings
 from schemas.datasets import DATASETS
 
 DAYS_AT_ONCE: Final = 30
@@ -48,9 +51,11 @@ def run_load(
     watch = listener or Silent()
     report = LoadReport()
     check_dates(request, services.clock.now())
+    check_owner_files(services.settings)
     services.lake.fold()  # what an earlier, killed load left behind
     begun_at = services.clock.now()
-    asker = Asker(services.client, services.clock, report, watch, request.wait)
+    refused = {} if request.force else read_refused(services.refused_file, services.clock.now())
+    asker = Asker(services.client, services.clock, report, watch, request.wait, refused)
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
         check_plants(request, fleet)
@@ -61,6 +66,8 @@ def run_load(
         if text not in report.failures:
             report.failures.append(text)
         return _finish(services, report, watch, begun_at, build and bool(report.rows))
+    finally:
+        write_refused(services.refused_file, asker.refused_plants, services.clock.now())
     return _finish(services, report, watch, begun_at, build)
 
 
@@ -133,6 +140,16 @@ def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: d
         build_and_publish(services, watch)
         report.published = True
     return report
+
+
+def check_owner_files(settings: Settings) -> None:
+    """Read the owner's files before the first call is spent.
+
+    Raises:
+        SettingsError: naming the file, the line and the column.
+    """
+    read_plants_file(settings.plants_file)
+    read_devices_file(settings.devices_file)
 
 
 def check_dates(request: LoadRequest, now: datetime) -> None:

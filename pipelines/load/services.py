@@ -51,6 +51,11 @@ class Services:
             coverage=Coverage(state / "coverage.sqlite"),
         )
 
+    @property
+    def refused_file(self) -> Path:
+        """Where plants that the vendor refuses are kept."""
+        return state_dir(self.settings.home) / "refused_plants.json"
+
     def close(self) -> None:
         """Close the connections; the token stays cached for the next command."""
         self.client.close()

@@ -126,7 +126,7 @@ def test_a_load_that_reads_nothing_records_nothing(loaded: Bench) -> None:
 
 def test_provisional_periods_are_recorded_again_when_read_again(loaded: Bench) -> None:
     before = len(loaded.events("plant_daily"))
-    loaded.load(NOW.date(), NOW.date(), datasets=("plant_daily",))
+    loaded.load(NOW.date(), NOW.date(), datasets=("plant_daily",), force=True)
     assert len(loaded.events("plant_daily")) == before + 1
 
 

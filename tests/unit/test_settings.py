@@ -137,7 +137,7 @@ def test_no_account_is_said_with_the_place_and_what_to_do(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"in the environment.*pvms init.*pvms demo"):
         _ = load_settings().account
     path = write_env(folder, "SMARTPVMS_BASE_URL=\nSMARTPVMS_USERNAME=\nSMARTPVMS_PASSWORD=\n")
-    with pytest.raises(SettingsError, match="No account is set in") as caught:
+    with pytest.raises(SettingsError, match=r"No account is set\. Fill in") as caught:
         _ = load_settings().account
     assert str(path) in str(caught.value)
 
