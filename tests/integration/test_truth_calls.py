@@ -14,6 +14,7 @@ from pipelines.load.fleet import Fleet
 from pipelines.load.inventory import current_fleet
 from pipelines.load.request import PERIODIC_DATASETS
 from pipelines.load.services import Services
+from pipelines.northbound.clock import ManualClock
 from pipelines.planning.cells import wanted_cells
 from pipelines.planning.packing import lower_bound_history
 from pipelines.planning.reports import lower_bound_reports
@@ -39,16 +40,31 @@ def test_a_second_load_of_a_final_day_asks_nothing(tmp_path: Path) -> None:
         assert [call.endpoint for call in simulator.log.calls()] == ["stations", "getDevList"]
 
 
-def test_a_day_that_still_grows_is_asked_again(tmp_path: Path) -> None:
-    today = datetime.now(UTC).date()
-    with Simulator(build_world("single", 1)) as simulator:
+def test_a_day_that_still_grows_is_asked_again_until_it_is_whole(tmp_path: Path) -> None:
+    world = build_world("single", 1)
+    clock = ManualClock(datetime(2025, 6, 15, 10, tzinfo=UTC))
+    datasets = ("plant_daily", "device_history")
+    with Simulator(world, clock=clock) as simulator:
         settings = settings_of(simulator, tmp_path)
-        first = load_into(settings, today, today, "plant_daily", "device_history")
-        assert first.exit_code == 0 and first.provisional
-        simulator.log.clear()
-        assert load_into(settings, today, today, "plant_daily", "device_history").exit_code == 0
-        asked = Counter(call.endpoint for call in simulator.log.calls())
-    assert asked["getKpiStationDay"] == 1 and asked["getDevHistoryKpi"] == 3
+
+        def asked_by_a_load() -> Counter[str]:
+            simulator.log.clear()
+            assert load_into(settings, DAY, DAY, *datasets, clock=clock).exit_code == 0
+            return Counter(call.endpoint for call in simulator.log.calls() if "Kpi" in call.endpoint)
+
+        everything = {"getKpiStationDay": 1, "getDevHistoryKpi": 3}
+        assert asked_by_a_load() == everything
+        clock.advance(3 * 3600)
+        assert asked_by_a_load() == everything, "in the middle of the day"
+        clock.advance(24 * 3600)
+        assert asked_by_a_load() == everything, "after its end"
+        assert asked_by_a_load() == {}, "and never again"
+    load = Load(world, DAY, DAY, "demo", clock.now(), datasets)
+    with raw_of(settings) as connection:
+        checks = raw_checks(load)
+        tables = ("raw.plant_daily", *(f"raw.device_history_{name}" for name in HISTORY_TABLES.values()))
+        differences = [each for table in tables for each in checks[table](connection)]
+    assert not differences, summary(differences)
 
 
 def test_wanted_days_beside_the_one_asked_for_ride_along(tmp_path: Path) -> None:
