@@ -10,6 +10,9 @@ from pipelines.lake.paths import paths_of
 
 CONFIG_FILE: Final = "dagster.yaml"
 
+FOLDER_VARIABLE: Final = "PVMS_UI_FOLDER"
+"""Set by `pvms ui` for the processes that it starts: the folder whose settings they read, since theirs is another."""
+
 
 def dagster_home(home: Path) -> Path:
     """The folder of Dagster's instance of a `PVMS_HOME`; absolute."""

@@ -5,53 +5,73 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
-from assets.home import use_dagster_home
+from assets.home import FOLDER_VARIABLE, use_dagster_home
 from assets.instance import open_instance
+from assets.unfinished import declare_failed, unfinished
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
 STOP_SECONDS: Final = 20.0
 """How long both get to end by themselves before they are killed."""
 
+Child = subprocess.Popen[bytes]
+
 
 def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
     """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted."""
     home = use_dagster_home(settings.home)
-    # Its databases are made here, once: the children would make them all at the same time.
-    with open_instance(settings):
-        pass
+    with open_instance(settings) as instance:
+        # Runs that were killed would keep their places in the queue for ever.
+        declare_failed(instance, unfinished(settings.home))
     chosen = port or free_port()
     location = ["-m", "assets.definitions"]
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "PVMS_HOME": str(settings.home)}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "PVMS_HOME": str(settings.home),
+        FOLDER_VARIABLE: str(settings.env_file.parent if settings.env_file else Path.cwd()),
+    }
     commands = (
         [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(chosen), *location],
         [sys.executable, "-m", "dagster._daemon", "run", *location],
     )
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    # A session of its own, so that one signal reaches the code servers that they start, too.
-    children = [
-        subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)  # noqa: S603  our own arguments
-        for command in commands
-    ]
+    children: list[Child] = []
+    with _interruptible():
+        try:
+            for command in commands:
+                # In Dagster's folder, because Dagster lets a .env of the current folder win over the environment.
+                # A session of its own, so that one signal reaches the code servers that they start, too.
+                child = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)  # noqa: S603
+                children.append(child)
+            say(f"Dagster answers on http://{HOST}:{chosen} in some seconds. Ctrl-C ends it.")
+            return _wait(children)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            stop(children)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Both signals interrupt, also where whoever started us had them ignored."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        say(f"Dagster answers on http://{HOST}:{chosen} in some seconds. Ctrl-C ends it.")
-        return _wait(children)
-    except KeyboardInterrupt:
-        return 0
+        yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-        stop(children)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> int:
+def _wait(children: list[Child]) -> int:
     while True:
         for child in children:
             try:
@@ -60,10 +80,12 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> int:
                 continue
 
 
-def stop(children: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes that we started and what they started, kindly first."""
+def stop(children: list[Child]) -> None:
+    """End the processes that we started and what they started, kindly first; a second signal changes nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     for child in children:
-        _signal(child, signal.SIGINT)
+        _signal(child, signal.SIGTERM)
     for child in children:
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=STOP_SECONDS)
@@ -72,7 +94,7 @@ def stop(children: list[subprocess.Popen[bytes]]) -> None:
         child.wait()
 
 
-def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(child: Child, number: signal.Signals) -> None:
     try:
         os.killpg(child.pid, number)
     except ProcessLookupError:
