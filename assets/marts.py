@@ -56,11 +56,11 @@ def build(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         home = pvms.settings.home
         with pvms.services() as services, build_lock(home):
             prepare(services)
-            limits = {"threads": pvms.settings.duckdb_threads, "memory_limit": pvms.settings.duckdb_memory}
-            os.environ.update(dbt_environment(home, **limits))
+            threads, memory = pvms.settings.duckdb_threads, pvms.settings.duckdb_memory
+            os.environ.update(dbt_environment(home, threads=threads, memory_limit=memory))
             target = paths_of(home).dbt / "dagster"
             yield from dbt_cli().cli(list(BUILD_COMMAND), context=context, target_path=target).stream()
-            publish(home, **limits)
+            publish(home, threads=threads, memory_limit=memory)
 
     return [warehouse, *ops_tables(manifest)]
 

@@ -135,7 +135,11 @@ def _invoke(arguments: list[str], log: Path) -> Any:
 
     try:
         with log.open("w", encoding="utf-8") as written:
-            return dbtRunner(callbacks=[lambda event: _write_down(event, written)]).invoke(arguments)
+            result = dbtRunner(callbacks=[lambda event: _write_down(event, written)]).invoke(arguments)
+        if isinstance(result.exception, KeyboardInterrupt):
+            # dbt turns it into a result, but it was meant for the whole process.
+            raise result.exception
+        return result
     finally:
         # The adapter keeps the database open until the process ends; a checkpoint and a publish need it closed.
         environment = DuckDBConnectionManager._ENV
