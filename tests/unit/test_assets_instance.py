@@ -1,0 +1,66 @@
+"""Dagster's folder under `PVMS_HOME`: its configuration is understood, and another folder is refused."""
+
+from pathlib import Path
+
+import pytest
+from dagster._core.instance import InstanceType
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus
+
+from assets.home import CONFIG_FILE, dagster_home, make_dagster_home
+from assets.instance import open_instance, refuse_other_instance
+from pipelines.settings import Settings, SettingsError
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", env_file=None)
+
+
+def test_the_configuration_says_what_we_mean(settings: Settings) -> None:
+    with open_instance(settings) as instance:
+        assert instance._instance_type is InstanceType.PERSISTENT
+        assert instance.root_directory == str(dagster_home(settings.home))
+        assert instance.telemetry_enabled is False
+        assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 120
+        limits = instance.get_concurrency_config()
+        assert limits.pool_config.default_pool_limit == 1
+        assert limits.pool_config.pool_granularity is not None
+        assert limits.pool_config.pool_granularity.value == "run"
+        assert limits.run_queue_config is not None
+        assert limits.run_queue_config.max_concurrent_runs == 2
+        # Ticks that led to nothing go by themselves.
+        assert instance.get_tick_retention_settings(InstigatorType.SCHEDULE)[TickStatus.SKIPPED] == 30
+        assert instance.get_tick_retention_settings(InstigatorType.SENSOR)[TickStatus.SKIPPED] == 7
+
+
+def test_a_changed_configuration_stays(settings: Settings) -> None:
+    config = make_dagster_home(settings.home) / CONFIG_FILE
+    config.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    make_dagster_home(settings.home)
+    assert config.read_text(encoding="utf-8") == "telemetry:\n  enabled: false\n"
+    with open_instance(settings) as instance:
+        assert not instance.run_monitoring_enabled
+
+
+def test_a_temporary_instance_is_refused(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match=r"forget them.*pvms ui"):
+        refuse_other_instance(settings)
+
+
+def test_the_records_of_another_home_are_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "other" / "state" / "dagster"))
+    with pytest.raises(SettingsError, match=f"{settings.home}.*{dagster_home(settings.home)}"):
+        refuse_other_instance(settings)
+
+
+def test_the_right_folder_is_taken_also_through_a_link(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dagster_home(settings.home)
+    (tmp_path / "link").symlink_to(settings.home)
+    for home in (settings.home, tmp_path / "link"):
+        monkeypatch.setenv("DAGSTER_HOME", str(home / "state" / "dagster"))
+        refuse_other_instance(settings)
