@@ -1,0 +1,296 @@
+"""Dagster's and our own commands as processes: in a folder that `pvms init` made, beside a simulator, with dbt."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from assets.instance import open_instance
+from assets.unfinished import unfinished
+from assets.webserver import free_port
+from pipelines.cli.app import app
+from pipelines.lake.publish import open_published
+from pipelines.settings import load_settings
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.world import World, build_world
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+DAY = datetime.now(UTC).date() - timedelta(days=9)
+NEXT = DAY + timedelta(days=1)
+MARK = "PVMS_TEST_PROCESS"
+LOCATION = ("-m", "assets.definitions")
+
+
+@dataclass
+class Fleet:
+    """A folder with an `.env`, and the simulator that it points at."""
+
+    folder: Path
+    simulator: Simulator
+    plant: str
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        program, *arguments = command
+        return subprocess.run([BIN / program, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """Start a command whose descendants can be told by a variable of their environment."""
+        program, *arguments = command
+        environment = {**os.environ, MARK: self.mark}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [BIN / program, *arguments], cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True
+        )
+
+    @property
+    def mark(self) -> str:
+        return f"{self.folder.name}-{os.getpid()}"
+
+    def running(self) -> list[str]:
+        """Command lines of the processes that are there of what was started."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes():
+                        found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                except OSError:
+                    continue
+        return found
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        with open_instance(load_settings(self.folder)) as instance:
+            yield instance
+
+    def partitions(self, dataset: str) -> set[str]:
+        with self.instance() as instance:
+            return set(instance.get_materialized_partitions(dg.AssetKey(["raw", dataset])))
+
+    def count(self, relation: str) -> int:
+        connection = open_published(load_settings(self.folder).home)
+        try:
+            (row,) = connection.sql(f"select count(*) from {relation}").fetchall()
+        finally:
+            connection.close()
+        return int(row[0])
+
+    def calls(self, endpoint: str) -> int:
+        return len(self.simulator.log.calls(endpoint))
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="lists processes by /proc")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build_world("single")
+
+
+@contextmanager
+def fleet_in(folder: Path, world: World) -> Iterator[Fleet]:
+    assert CliRunner().invoke(app, ["init", str(folder)]).exit_code == 0
+    with Simulator(world) as simulator:
+        env = folder / ".env"
+        text = env.read_text(encoding="utf-8")
+        for name, value in (
+            ("BASE_URL", simulator.base_url),
+            ("USERNAME", simulator.username),
+            ("PASSWORD", simulator.password),
+        ):
+            text = text.replace(f"SMARTPVMS_{name}=\n", f"SMARTPVMS_{name}={value}\n")
+        env.write_text(text, encoding="utf-8")
+        yield Fleet(folder, simulator, world.plants[0].code)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, world: World) -> Iterator[Fleet]:
+    with fleet_in(tmp_path, world) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[Fleet]:
+    """A folder that several tests use; the first one loads a day of it."""
+    with fleet_in(tmp_path_factory.mktemp("shared"), world) as one:
+        done = one.run("pvms", "load", *dates(DAY), "--dataset", "plant_hourly", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["warehouse_published"]
+        assert_ours(done.stderr)
+        yield one
+
+
+def dates(first: date, last: date | None = None) -> Sequence[str]:
+    return ("--from", str(first), "--to", str(last or first))
+
+
+def assert_ours(stderr: str) -> None:
+    """Every line is one of ours: no log of Dagster's or dbt's, no warning."""
+    known = re.compile(r"PVMS_HOME is |\w+: \d+ steps?$|[\d,]+ calls?, |[\d,]+ periods? provisional|The warehouse is")
+    strange = [line for line in stderr.splitlines() if not known.match(line)]
+    assert strange == []
+
+
+def test_the_code_location_loads_from_the_env_that_init_wrote(shared: Fleet) -> None:
+    done = shared.run("dagster", "definitions", "validate", *LOCATION)
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful" in done.stderr + done.stdout
+
+
+def test_without_it_the_user_is_told_why_and_what_to_do(shared: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    done = Fleet(tmp_path / "elsewhere", shared.simulator, "").run("dagster", "definitions", "validate", *LOCATION)
+    assert done.returncode == 1
+    said = done.stderr + done.stdout
+    assert "SettingsError: DAGSTER_HOME is not set" in said
+    assert "pvms ui" in said
+    # Only `init`, `demo`, `load` and `ui` create a home.
+    assert not (tmp_path / "elsewhere" / "data").exists()
+
+
+def test_a_range_materialised_by_dagsters_command_lands_and_publishes(shared: Fleet) -> None:
+    corners = f"{DAY}|{shared.plant}...{NEXT}|{shared.plant}"
+    before = shared.calls("getKpiStationHour")
+    done = shared.run(
+        "dagster", "asset", "materialize", *LOCATION, "--select", "raw/plant_hourly", "--partition-range", corners
+    )
+    assert done.returncode == 0, done.stderr
+    assert "BetaWarning" not in done.stderr
+    # The first day was there already: one call for the second.
+    assert shared.calls("getKpiStationHour") == before + 1
+    assert shared.partitions("plant_hourly") == {f"{day}|{shared.plant}" for day in (DAY, NEXT)}
+    assert shared.count("raw.plant_hourly") == 48
+    assert shared.count("staging.stg_plant_hourly") == 48
+
+
+@needs_proc
+@pytest.mark.parametrize("stage", ["device_daily", "warehouse"])
+def test_an_interrupt_ends_a_load_at_once_and_keeps_what_was_done(fleet: Fleet, stage: str) -> None:
+    load = ("pvms", "load", *dates(DAY), "--dataset", "plant_hourly", "--dataset", "device_daily")
+    with fleet.start(*load) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith(stage):
+                process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert said[-1].startswith("Interrupted.")
+    assert not any("Traceback" in line for line in said)
+    assert fleet.running() == []
+    with fleet.instance() as instance:
+        (run,) = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert unfinished(load_settings(fleet.folder).home) == [run.run_id]
+    assert fleet.partitions("plant_hourly") == {f"{DAY}|{fleet.plant}"}
+
+    again = fleet.run(*load)
+    assert again.returncode == 0, again.stderr
+    assert_ours(again.stderr)
+    assert fleet.calls("getKpiStationHour") == 1
+    assert fleet.count("raw.plant_hourly") == 24
+
+
+def test_a_killed_load_is_completed_by_the_next(fleet: Fleet) -> None:
+    load = ("pvms", "load", *dates(DAY), "--dataset", "plant_hourly")
+    with fleet.start(*load) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("warehouse"):
+                process.kill()
+    with fleet.instance() as instance:
+        (killed,) = instance.get_runs()
+    assert killed.status is dg.DagsterRunStatus.STARTED
+
+    again = fleet.run(*load)
+    assert again.returncode == 0, again.stderr
+    assert "The warehouse is published" in again.stderr
+    assert fleet.calls("getKpiStationHour") == 1
+    assert fleet.count("raw.plant_hourly") == 24
+    with fleet.instance() as instance:
+        ended = instance.get_run_by_id(killed.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_loads_at_once_on_one_home_do_not_break_each_other(fleet: Fleet) -> None:
+    days = [DAY, NEXT, NEXT + timedelta(days=1)]
+    with ExitStack() as stack:
+        at_once = [
+            stack.enter_context(fleet.start("pvms", "load", *dates(day), "--dataset", "plant_hourly")) for day in days
+        ]
+        ended = [(process.communicate()[1], process.returncode) for process in at_once]
+    assert [code for _, code in ended] == [0, 0, 0], ended
+    assert fleet.partitions("plant_hourly") == {f"{day}|{fleet.plant}" for day in days}
+    with fleet.instance() as instance:
+        assert instance.get_dynamic_partitions("plants") == [fleet.plant]
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+    home = load_settings(fleet.folder).home
+    assert json.loads((home / "state" / "partitions.json").read_text(encoding="utf-8"))["start"] == str(DAY)
+    assert unfinished(home) == []
+    assert fleet.count("raw.plant_hourly") == 72
+    assert fleet.calls("getKpiStationHour") == 3
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_ui_answers_and_leaves_no_process_behind(shared: Fleet, number: signal.Signals, tmp_path: Path) -> None:
+    port = free_port()
+    with (tmp_path / "said").open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [BIN / "pvms", "ui", "--port", str(port)],
+            cwd=shared.folder,
+            env={**os.environ, MARK: shared.mark},
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            assets = wait_for_assets(port, process)
+            assert len(shared.running()) >= 4  # us, the web server, the daemon, a code server
+        finally:
+            process.send_signal(number)
+            code = process.wait()
+    assert ("raw", "plant_hourly") in assets
+    assert ("marts", "fct_plant_day") in assets
+    assert code == 0
+    assert shared.running() == []
+
+
+def wait_for_assets(port: int, process: "subprocess.Popen[bytes]") -> set[tuple[str, ...]]:
+    """The assets that the UI shows, once it answers."""
+    query = "{ assetNodes { assetKey { path } } }"
+    while process.poll() is None:
+        try:
+            nodes = ask(port, query)["data"]["assetNodes"]
+        except OSError:
+            time.sleep(0.5)
+            continue
+        if nodes:
+            return {tuple(node["assetKey"]["path"]) for node in nodes}
+    raise AssertionError(f"pvms ui ended with {process.returncode}")
+
+
+def ask(port: int, query: str) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
