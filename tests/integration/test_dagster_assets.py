@@ -63,7 +63,7 @@ def by_command(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def by_hand(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The same three days, materialised asset by asset: inventory, then each dataset's partitions as one range."""
     with bench(tmp_path_factory.mktemp("hand"), world, history_start=DAY) as one:
-        materialize(one, ["plants", "devices"])
+        materialize(one, ["plants", "plant_versions", "devices", "device_versions"])
         plant = one.plant
         materialize(one, ["plant_yearly", "device_yearly"], first=plant)
         materialize(one, ["plant_monthly", "device_monthly"], first=f"2025-01-01|{plant}")
@@ -158,7 +158,7 @@ def test_a_call_that_fails_fails_the_run_and_keeps_the_rest(by_hand: Bench, monk
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     world = build_world("demo")
     with bench(tmp_path_factory.mktemp("fleet"), world, history_start=DAY) as one:
-        materialize(one, ["plants", "devices"])
+        materialize(one, ["plants", "plant_versions", "devices", "device_versions"])
         yield one
 
 

@@ -43,7 +43,8 @@ def test_a_changed_configuration_stays(settings: Settings) -> None:
         assert not instance.run_monitoring_enabled
 
 
-def test_a_temporary_instance_is_refused(settings: Settings) -> None:
+def test_a_temporary_instance_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     with pytest.raises(SettingsError, match=r"forget them.*pvms ui"):
         refuse_other_instance(settings)
 
