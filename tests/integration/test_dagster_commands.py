@@ -249,27 +249,77 @@ def test_loads_at_once_on_one_home_do_not_break_each_other(fleet: Fleet) -> None
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_the_ui_answers_and_leaves_no_process_behind(shared: Fleet, number: signal.Signals, tmp_path: Path) -> None:
+def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet, tmp_path: Path) -> None:
+    third = f"{NEXT + timedelta(days=1)}|{shared.plant}"
+    with ui(shared, tmp_path / "said", signal.SIGINT) as port:
+        launched = ask(port, LAUNCH, {"params": parameters("plant_hourly", third)})["data"]["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        with shared.instance() as instance:
+            while not (run := ended(instance, launched["run"]["runId"])):
+                time.sleep(0.5)
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert third in shared.partitions("plant_hourly")
+    assert shared.count(f"raw.plant_hourly where local_date = '{third[:10]}'") == 24
+
+
+@needs_proc
+def test_a_terminated_ui_leaves_no_process_behind_either(shared: Fleet, tmp_path: Path) -> None:
+    with ui(shared, tmp_path / "said", signal.SIGTERM) as port:
+        assert port
+
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+def parameters(dataset: str, key: str) -> dict[str, Any]:
+    """What the UI sends when a partition is selected and materialize is pressed."""
+    tags = [{"key": f"dagster/asset_partition_range_{corner}", "value": key} for corner in ("start", "end")]
+    return {
+        "selector": {
+            "repositoryLocationName": "assets.definitions",
+            "repositoryName": "__repository__",
+            "jobName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["raw", dataset]}],
+        },
+        "runConfigData": {},
+        "executionMetadata": {"tags": tags},
+    }
+
+
+def ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
+    run = instance.get_run_by_id(run_id)
+    return run if run is not None and run.is_finished else None
+
+
+@contextmanager
+def ui(fleet: Fleet, log: Path, number: signal.Signals) -> Iterator[int]:
+    """`pvms ui` until a signal ends it; its port, once it shows the assets."""
     port = free_port()
-    with (tmp_path / "said").open("w", encoding="utf-8") as said:
+    with log.open("w", encoding="utf-8") as said:
         process = subprocess.Popen(
             [BIN / "pvms", "ui", "--port", str(port)],
-            cwd=shared.folder,
-            env={**os.environ, MARK: shared.mark},
+            cwd=fleet.folder,
+            env={**os.environ, MARK: fleet.mark},
             stdout=said,
             stderr=said,
         )
         try:
-            assets = wait_for_assets(port, process)
-            assert len(shared.running()) >= 4  # us, the web server, the daemon, a code server
+            assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= wait_for_assets(port, process)
+            assert len(fleet.running()) >= 4  # the command, the web server, the daemon, a code server
+            yield port
         finally:
             process.send_signal(number)
             code = process.wait()
-    assert ("raw", "plant_hourly") in assets
-    assert ("marts", "fct_plant_day") in assets
     assert code == 0
-    assert shared.running() == []
+    assert fleet.running() == []
 
 
 def wait_for_assets(port: int, process: "subprocess.Popen[bytes]") -> set[tuple[str, ...]]:
@@ -286,10 +336,10 @@ def wait_for_assets(port: int, process: "subprocess.Popen[bytes]") -> set[tuple[
     raise AssertionError(f"pvms ui ended with {process.returncode}")
 
 
-def ask(port: int, query: str) -> Any:
+def ask(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/graphql",
-        data=json.dumps({"query": query}).encode(),
+        data=json.dumps({"query": query, "variables": variables or {}}).encode(),
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
