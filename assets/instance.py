@@ -1,6 +1,9 @@
 """Opens Dagster's instance of a `PVMS_HOME`, and refuses another one."""
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -58,3 +61,19 @@ def refuse_other_instance(settings: Settings) -> None:
             f"DAGSTER_HOME is {named}, but the records of PVMS_HOME={settings.home} are in {wanted}. "
             f"Set DAGSTER_HOME={wanted} in the .env that `pvms init` wrote, or start with `pvms ui`."
         )
+
+
+@contextmanager
+def kept_open(home: Path, run_id: str) -> Iterator[None]:
+    """Hold a connection to the SQLite files that the events of a run are written to.
+
+    Dagster connects anew for every event, and whoever leaves an SQLite file last writes its log back and syncs the
+    disk. With somebody there all the time an event takes a third of the time (45 against 15 ms on a busy disk).
+    """
+    folder = dagster_home(home) / "history" / "runs"
+    with ExitStack() as stack:
+        for name in ("index.db", f"{run_id}.db"):
+            if (folder / name).exists():
+                connection = stack.enter_context(closing(sqlite3.connect(folder / name)))
+                connection.execute("select count(*) from sqlite_master").fetchall()
+        yield

@@ -5,6 +5,7 @@ from datetime import date
 import dagster as dg
 from filelock import FileLock
 
+from assets.instance import kept_open
 from assets.interrupts import keyboard_interrupts
 from assets.partitions import PLANTS, PartitionPlan, partition_plan, settle_plan
 from assets.recording import Context, RecordingListener
@@ -31,7 +32,8 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
     home = pvms.settings.home
     left = unfinished(home)
     declare_failed(context.instance, left)
-    with keyboard_interrupts(), marked(home, context.run.run_id) as mark, pvms.services() as services:
+    run_id = context.run.run_id
+    with keyboard_interrupts(), marked(home, run_id) as mark, kept_open(home, run_id), pvms.services() as services:
         listed_before = current_fleet(services).listed_at
         recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)
         listed = False

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from dagster._core.instance import InstanceType
 from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 
 from assets.home import CONFIG_FILE, dagster_home, make_dagster_home
-from assets.instance import open_instance, refuse_other_instance
+from assets.instance import kept_open, open_instance, refuse_other_instance
 from pipelines.settings import Settings, SettingsError
 
 
@@ -65,3 +66,20 @@ def test_the_right_folder_is_taken_also_through_a_link(
     for home in (settings.home, tmp_path / "link"):
         monkeypatch.setenv("DAGSTER_HOME", str(home / "state" / "dagster"))
         refuse_other_instance(settings)
+
+
+def test_the_records_stay_open_so_that_events_are_cheap(settings: Settings) -> None:
+    event = dg.AssetMaterialization(dg.AssetKey(["raw", "plants"]))
+    with open_instance(settings) as instance:
+        log = dagster_home(settings.home) / "history" / "runs" / "index.db-wal"
+        with kept_open(settings.home, "a run that wrote nothing"):
+            instance.report_runless_asset_event(event)
+            assert log.stat().st_size
+        # Whoever leaves last writes the log back, which costs more than the event.
+        assert not log.exists()
+        assert not (log.parent / "a run that wrote nothing.db").exists()
+
+
+def test_where_the_records_are_elsewhere_nothing_is_kept_open(settings: Settings) -> None:
+    with kept_open(settings.home, "a run"):
+        assert not dagster_home(settings.home).exists()
