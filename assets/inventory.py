@@ -32,6 +32,8 @@ def build() -> list[dg.AssetsDefinition]:
         ],
         required_resource_keys={RESOURCE},
         pool=POOL,
+        # One of them alone can't be listed, but it can be selected.
+        can_subset=True,
     )
     def inventory(context: dg.AssetExecutionContext) -> Iterator[Any]:
         pvms: Pvms = context.resources.pvms

@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 
+from pipelines.lake.durable import write_durably
 from pipelines.northbound.errors import PlantNotAuthorized
 
 KEPT_FOR: Final = timedelta(days=1)
@@ -34,6 +35,4 @@ def write_refused(path: Path, refused: Mapping[str, PlantNotAuthorized], now: da
         for code, error in refused.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_bytes(orjson.dumps(entries))
-    fresh.replace(path)
+    write_durably(path, orjson.dumps(entries))

@@ -9,6 +9,7 @@ from dagster_bench import DAY, NOW, Bench, bench, metadata_of, no_dbt
 
 from assets import alarms, history, inventory, realtime, reports
 from assets.partitions import partition_plan
+from assets.recording import INVENTORY
 from pipelines.lake.publish import open_published
 from pipelines.load.request import DEFAULT_DATASETS, PERIODIC_DATASETS, LoadReport
 from pipelines.simulator.world import World, build_world
@@ -64,6 +65,7 @@ def by_hand(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The same three days, materialised asset by asset: inventory, then each dataset's partitions as one range."""
     with bench(tmp_path_factory.mktemp("hand"), world, history_start=DAY) as one:
         materialize(one, ["plants", "plant_versions", "devices", "device_versions"])
+        assert [len(one.events(name)) for name in INVENTORY] == [1, 1, 1, 1]
         plant = one.plant
         materialize(one, ["plant_yearly", "device_yearly"], first=plant)
         materialize(one, ["plant_monthly", "device_monthly"], first=f"2025-01-01|{plant}")
@@ -158,7 +160,8 @@ def test_a_call_that_fails_fails_the_run_and_keeps_the_rest(by_hand: Bench, monk
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     world = build_world("demo")
     with bench(tmp_path_factory.mktemp("fleet"), world, history_start=DAY) as one:
-        materialize(one, ["plants", "plant_versions", "devices", "device_versions"])
+        materialize(one, ["plants"])
+        assert [len(one.events(name)) for name in INVENTORY] == [1, 1, 1, 1]
         yield one
 
 
