@@ -55,8 +55,20 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
             report.published = True
             record_models(context, home, transformed)
             forget(home, left)
-    context.log.info(f"{report.as_dict()}")
+    tell(context, report)
     return report
+
+
+def tell(context: Context, report: LoadReport) -> None:
+    """Write the outcome into the run's log: what is not there and why, then everything."""
+    for refusal in report.refusals:
+        context.log.warning(f"Refused: {refusal.what}: {refusal.why}")
+    for waiting in report.waiting:
+        context.log.warning(
+            f"The quota ended {waiting.dataset}: {waiting.calls} calls with {waiting.cells} periods are left; "
+            f"the next may go out at {waiting.next_at or 'an unknown time'}."
+        )
+    context.log.info(f"{report.as_dict()}")
 
 
 def register_plants(instance: dg.DagsterInstance, pvms: Pvms, fleet: Fleet, start: date) -> PartitionPlan:

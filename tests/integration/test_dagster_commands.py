@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -49,13 +48,20 @@ class Fleet:
         program, *arguments = command
         return subprocess.run([BIN / program, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
 
-    def start(self, *command: str) -> "subprocess.Popen[str]":
-        """Start a command whose descendants can be told by a variable of their environment."""
+    def start(self, *command: str, together: bool = False) -> "subprocess.Popen[str]":
+        """Start a command whose descendants can be told by a variable of their environment.
+
+        `together`: what they say on stderr comes on stdout, too.
+        """
         program, *arguments = command
         environment = {**os.environ, MARK: self.mark}
-        pipe = subprocess.PIPE
         return subprocess.Popen(
-            [BIN / program, *arguments], cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True
+            [BIN / program, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if together else subprocess.PIPE,
+            text=True,
         )
 
     @property
@@ -249,24 +255,28 @@ def test_loads_at_once_on_one_home_do_not_break_each_other(fleet: Fleet) -> None
 
 
 @needs_proc
-def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet, tmp_path: Path) -> None:
+def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet) -> None:
     third = f"{NEXT + timedelta(days=1)}|{shared.plant}"
-    with ui(shared, tmp_path / "said", signal.SIGINT) as port:
-        launched = ask(port, LAUNCH, {"params": parameters("plant_hourly", third)})["data"]["launchRun"]
+    with ui(shared, signal.SIGINT) as (port, process):
+        launched = ask(port, LAUNCH, {"params": parameters("plant_hourly", third)})["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        with shared.instance() as instance:
-            while not (run := ended(instance, launched["run"]["runId"])):
-                time.sleep(0.5)
-        assert run.status is dg.DagsterRunStatus.SUCCESS
+        read_until(process, "Process for run exited")
+    with shared.instance() as instance:
+        run = instance.get_run_by_id(launched["run"]["runId"])
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.SUCCESS
     assert third in shared.partitions("plant_hourly")
     assert shared.count(f"raw.plant_hourly where local_date = '{third[:10]}'") == 24
 
 
 @needs_proc
-def test_a_terminated_ui_leaves_no_process_behind_either(shared: Fleet, tmp_path: Path) -> None:
-    with ui(shared, tmp_path / "said", signal.SIGTERM) as port:
-        assert port
+def test_a_terminated_ui_leaves_no_process_behind_either(shared: Fleet) -> None:
+    with ui(shared, signal.SIGTERM) as (port, _):
+        assets = {tuple(node["assetKey"]["path"]) for node in ask(port, ASSETS)["assetNodes"]}
+    assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= assets
 
+
+ASSETS = "{ assetNodes { assetKey { path } } }"
 
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
@@ -294,46 +304,32 @@ def parameters(dataset: str, key: str) -> dict[str, Any]:
     }
 
 
-def ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
-    run = instance.get_run_by_id(run_id)
-    return run if run is not None and run.is_finished else None
-
-
 @contextmanager
-def ui(fleet: Fleet, log: Path, number: signal.Signals) -> Iterator[int]:
-    """`pvms ui` until a signal ends it; its port, once it shows the assets."""
+def ui(fleet: Fleet, number: signal.Signals) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
+    """`pvms ui` from the moment it serves until a signal ends it."""
     port = free_port()
-    with log.open("w", encoding="utf-8") as said:
-        process = subprocess.Popen(
-            [BIN / "pvms", "ui", "--port", str(port)],
-            cwd=fleet.folder,
-            env={**os.environ, MARK: fleet.mark},
-            stdout=said,
-            stderr=said,
-        )
-        try:
-            assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= wait_for_assets(port, process)
-            assert len(fleet.running()) >= 4  # the command, the web server, the daemon, a code server
-            yield port
-        finally:
-            process.send_signal(number)
-            code = process.wait()
-    assert code == 0
+    process = fleet.start("pvms", "ui", "--port", str(port), together=True)
+    try:
+        read_until(process, "Serving dagster-webserver")
+        assert len(fleet.running()) >= 4  # the command, the web server, the daemon, a code server
+        yield port, process
+    finally:
+        process.send_signal(number)
+        # Ends when every process that holds its end of the pipe has ended.
+        process.communicate()
+    assert process.returncode == 0
     assert fleet.running() == []
 
 
-def wait_for_assets(port: int, process: "subprocess.Popen[bytes]") -> set[tuple[str, ...]]:
-    """The assets that the UI shows, once it answers."""
-    query = "{ assetNodes { assetKey { path } } }"
-    while process.poll() is None:
-        try:
-            nodes = ask(port, query)["data"]["assetNodes"]
-        except OSError:
-            time.sleep(0.5)
-            continue
-        if nodes:
-            return {tuple(node["assetKey"]["path"]) for node in nodes}
-    raise AssertionError(f"pvms ui ended with {process.returncode}")
+def read_until(process: "subprocess.Popen[str]", words: str) -> None:
+    """Read what a process and its children say until they say these words."""
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if words in line:
+            return
+    raise AssertionError("".join(said[-40:]))
 
 
 def ask(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
@@ -343,4 +339,4 @@ def ask(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+        return json.load(answer)["data"]
