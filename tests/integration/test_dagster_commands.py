@@ -4,11 +4,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -311,6 +312,7 @@ def ui(fleet: Fleet, number: signal.Signals) -> Iterator[tuple[int, "subprocess.
     process = fleet.start("pvms", "ui", "--port", str(port), together=True)
     try:
         read_until(process, "Serving dagster-webserver")
+        knock(port, process)
         assert len(fleet.running()) >= 4  # the command, the web server, the daemon, a code server
         yield port, process
     finally:
@@ -319,6 +321,14 @@ def ui(fleet: Fleet, number: signal.Signals) -> Iterator[tuple[int, "subprocess.
         process.communicate()
     assert process.returncode == 0
     assert fleet.running() == []
+
+
+def knock(port: int, process: "subprocess.Popen[str]") -> None:
+    """The server says that it serves a moment before it does; a refused connection costs nothing."""
+    while process.poll() is None:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+    raise AssertionError(f"it ended with {process.returncode}")
 
 
 def read_until(process: "subprocess.Popen[str]", words: str) -> None:
