@@ -68,9 +68,14 @@ class _Environment(BaseSettings):
     smartpvms_language: str = "en_US"
     pvms_home: Path | None = None
     pvms_history_start: date | None = None
+    pvms_history_freshness_days: int = Field(default=1, ge=1, le=3)
     pvms_plants_file: Path | None = None
     pvms_devices_file: Path | None = None
     pvms_accounts_file: Path | None = None
+    pvms_policy_file: Path | None = None
+    pvms_quotas_file: Path | None = None
+    pvms_notify_url: SecretStr | None = None
+    pvms_notify_command: str | None = None
     pvms_default_time_zone: str | None = None
     pvms_partition_grain: Grain = "auto"
     pvms_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -108,8 +113,13 @@ class Settings:
     home: Path
     env_file: Path | None
     history_start: date | None = None
+    history_freshness_days: int = 1
     plants_file: Path | None = None
     devices_file: Path | None = None
+    policy_file: Path | None = None
+    quotas_file: Path | None = None
+    notify_url: SecretStr | None = None
+    notify_command: str | None = None
     default_time_zone: str | None = None
     partition_grain: Grain = "auto"
     log_level: str = "INFO"
@@ -185,8 +195,13 @@ def load_settings(start: Path | None = None) -> Settings:
         home=resolve(raw.pvms_home, "PVMS_HOME") or (base / "data"),
         env_file=env_file,
         history_start=raw.pvms_history_start,
+        history_freshness_days=raw.pvms_history_freshness_days,
         plants_file=resolve(raw.pvms_plants_file, "PVMS_PLANTS_FILE"),
         devices_file=resolve(raw.pvms_devices_file, "PVMS_DEVICES_FILE"),
+        policy_file=resolve(raw.pvms_policy_file, "PVMS_POLICY_FILE"),
+        quotas_file=resolve(raw.pvms_quotas_file, "PVMS_QUOTAS_FILE"),
+        notify_url=raw.pvms_notify_url,
+        notify_command=raw.pvms_notify_command,
         default_time_zone=raw.pvms_default_time_zone,
         partition_grain=raw.pvms_partition_grain,
         log_level=raw.pvms_log_level,

@@ -28,7 +28,7 @@ from pipelines.northbound.errors import (
 from pipelines.northbound.judge import Page, Verdict, judge_rows
 from pipelines.northbound.ledger import Allowance, FleetCounts, Ledger
 from pipelines.northbound.paging import PagedList
-from pipelines.northbound.session import TOKEN_HEADER, Credentials, Session
+from pipelines.northbound.session import Credentials, Session
 from pipelines.northbound.tokens import TokenCache
 from pipelines.northbound.transport import Reply, Transport, checked_base_url
 from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS, Endpoint
@@ -238,7 +238,7 @@ class Client:
         call_id = self.ledger.reserve(self.account, known.name, _in_short(body), why, self._clock.now(), self.counts)
         reply: Reply | None = None
         try:
-            reply = self._transport.post(known.path, body, {TOKEN_HEADER: token})
+            reply = self._transport.post(known.path, body, self._session.headers(token))
             verdict = judge_rows(
                 known.name, reply, paged=known.paged, now=self._clock.now(), hide=self._session.secrets(token)
             )

@@ -73,6 +73,10 @@ class Session:
             self._cache.drop_token(*self._who, dead)
             return self._login(why), True
 
+    def headers(self, token: str) -> dict[str, str]:
+        """The request headers that carry the token."""
+        return {TOKEN_HEADER: token}
+
     def good(self, token: str) -> None:
         """The server has just accepted this token."""
         self._cache.touch(*self._who, token, self._clock.now())

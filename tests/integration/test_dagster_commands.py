@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
@@ -258,10 +260,10 @@ def test_loads_at_once_on_one_home_do_not_break_each_other(fleet: Fleet) -> None
 @needs_proc
 def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet) -> None:
     third = f"{NEXT + timedelta(days=1)}|{shared.plant}"
-    with ui(shared, signal.SIGINT) as (port, process):
+    with ui(shared, signal.SIGINT) as port:
         launched = ask(port, LAUNCH, {"params": parameters("plant_hourly", third)})["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        read_until(process, "Process for run exited")
+        wait_for_end(port, launched["run"]["runId"])
     with shared.instance() as instance:
         run = instance.get_run_by_id(launched["run"]["runId"])
     assert run is not None
@@ -272,10 +274,12 @@ def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet) -> None:
 
 @needs_proc
 def test_a_terminated_ui_leaves_no_process_behind_either(shared: Fleet) -> None:
-    with ui(shared, signal.SIGTERM) as (port, _):
+    with ui(shared, signal.SIGTERM) as port:
         assets = {tuple(node["assetKey"]["path"]) for node in ask(port, ASSETS)["assetNodes"]}
     assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= assets
 
+
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 ASSETS = "{ assetNodes { assetKey { path } } }"
 
@@ -306,21 +310,32 @@ def parameters(dataset: str, key: str) -> dict[str, Any]:
 
 
 @contextmanager
-def ui(fleet: Fleet, number: signal.Signals) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
+def ui(fleet: Fleet, number: signal.Signals) -> Iterator[int]:
     """`pvms ui` from the moment it serves until a signal ends it."""
     port = free_port()
     process = fleet.start("pvms", "ui", "--port", str(port), together=True)
+    # Read to its end, which comes when every process that holds the pipe has ended: a full pipe would stop them.
+    rest = Thread(target=lambda: deque(process.stdout or (), maxlen=0))
     try:
         read_until(process, "Serving dagster-webserver")
+        rest.start()
         knock(port, process)
         assert len(fleet.running()) >= 4  # the command, the web server, the daemon, a code server
-        yield port, process
+        yield port
     finally:
         process.send_signal(number)
-        # Ends when every process that holds its end of the pipe has ended.
+        if rest.ident is not None:
+            rest.join()
         process.communicate()
     assert process.returncode == 0
     assert fleet.running() == []
+
+
+def wait_for_end(port: int, run_id: str) -> None:
+    """Ask for a run's status, as the UI does, until it has ended."""
+    between = Event()
+    while ask(port, STATUS, {"id": run_id})["runOrError"]["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
+        between.wait(0.5)
 
 
 def knock(port: int, process: "subprocess.Popen[str]") -> None:
