@@ -34,6 +34,7 @@ OPS: Final = (
             must("endpoint", "VARCHAR", "Interface: last segment of its path."),
             Column("asked", "VARCHAR", "What was asked: subjects and window."),
             Column("why", "VARCHAR", "Why it was asked."),
+            must("lane", "VARCHAR", "Its place in the queue for the quota: asked, fresh or backlog."),
             Column("outcome", "VARCHAR", "How it ended; null while the call is under way or was cut off."),
             Column("fail_code", "INTEGER", "The vendor's code of a refusal (reference 6.1)."),
             Column("rows", "BIGINT", "Records in the answer."),

@@ -26,6 +26,7 @@ from pipelines.northbound.errors import (
     advice_for_old_endpoint,
 )
 from pipelines.northbound.judge import Page, Verdict, judge_rows
+from pipelines.northbound.lanes import Lane
 from pipelines.northbound.ledger import Allowance, FleetCounts, Ledger
 from pipelines.northbound.paging import PagedList
 from pipelines.northbound.session import Credentials, Session
@@ -69,6 +70,15 @@ class Answer:
     bytes: int
     ms: float
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a call is for: the ledger's words, and its place in the queue for the quota."""
+
+    why: str
+    lane: Lane = "asked"
+    reserved: int = 0
 
 
 @dataclass(slots=True)
@@ -157,17 +167,25 @@ class Client:
         """Let a password that was refused be tried once more: for when the account was locked and isn't now."""
         self._session.forget_refusal()
 
-    def allowance(self, endpoint: str) -> Allowance:
-        """May this endpoint be called now? Costs nothing."""
-        return self.ledger.allowance(self.account, _known(endpoint).name, self._clock.now(), self.counts)
+    def server_now(self) -> datetime:
+        """The present instant by the server's clock (aware UTC): the ledger's times are these."""
+        return self._clock.now()
 
-    def call(self, endpoint: str, body: Mapping[str, Any], *, why: str) -> Answer:
-        """One answer of a read endpoint; ``why`` goes to the ledger.
+    def allowance(self, endpoint: str, *, lane: Lane = "asked", reserved: int = 0) -> Allowance:
+        """May this endpoint be called now? Costs nothing; ``lane`` and ``reserved`` as in :meth:`call`."""
+        return self._allowance(_known(endpoint), self.server_now(), _Purpose("", lane, reserved))
+
+    def call(
+        self, endpoint: str, body: Mapping[str, Any], *, why: str, lane: Lane = "asked", reserved: int = 0
+    ) -> Answer:
+        """One answer of a read endpoint; ``why`` and ``lane`` go to the ledger.
+
+        ``reserved``: calls of the endpoint's window that a call of the lane "backlog" must leave to the others.
 
         QuotaExhausted when there is no seat now, or when the server said 407; else the tree of
         :mod:`pipelines.northbound.errors`. The bodies are built by :mod:`pipelines.northbound.requests`.
         """
-        return self._call(endpoint, body, why=why)[0]
+        return self._call(endpoint, body, _Purpose(why, lane, reserved))[0]
 
     def plants(self, *, why: str) -> list[Answer]:
         """All pages of the plant list (5.1.1.1), in order; IncompleteList unless they add up."""
@@ -175,7 +193,7 @@ class Client:
         answers: list[Answer] = []
         while pages.next_page is not None:
             body = requests.stations_body(pages.next_page)
-            answer, page = self._call("stations", body, why=why)
+            answer, page = self._call("stations", body, _Purpose(why))
             assert page is not None
             pages.add(page, answer.data)
             answers.append(answer)
@@ -189,15 +207,15 @@ class Client:
         batches = [plant_codes[start : start + size] for start in range(0, len(plant_codes), size)]
         return [self.call("getDevList", requests.devices_body(batch), why=why) for batch in batches]
 
-    def _call(self, endpoint: str, body: Mapping[str, Any], *, why: str) -> tuple[Answer, Page | None]:
+    def _call(self, endpoint: str, body: Mapping[str, Any], purpose: _Purpose) -> tuple[Answer, Page | None]:
         known = _known(endpoint)
         patience = _Patience()
         while True:
-            self._check(known)
+            self._check(known, purpose)
             token = None
             try:
                 token = self._token(known, patience)
-                return self._attempt(known, body, why, token)
+                return self._attempt(known, body, purpose, token)
             except SessionExpired as error:
                 patience.session_turns -= 1
                 if patience.logged_in_again or not patience.session_turns:
@@ -207,11 +225,15 @@ class Client:
                 wait = patience.wait_after(error)
                 if wait is None:
                     raise
-                self._wait(known, error, wait)
+                self._wait(known, purpose, error, wait)
 
-    def _check(self, known: Endpoint) -> None:
+    def _allowance(self, known: Endpoint, at: datetime, purpose: _Purpose) -> Allowance:
+        lane, reserved = purpose.lane, purpose.reserved
+        return self.ledger.allowance(self.account, known.name, at, self.counts, lane=lane, reserved=reserved)
+
+    def _check(self, known: Endpoint, purpose: _Purpose) -> None:
         """Don't spend a login on a call that the quota forbids anyway."""
-        allowance = self.ledger.allowance(self.account, known.name, self._clock.now(), self.counts)
+        allowance = self._allowance(known, self.server_now(), purpose)
         if not allowance.granted:
             raise QuotaExhausted(
                 f"the quota is used up ({allowance.used} of {allowance.limit} calls)",
@@ -226,16 +248,27 @@ class Client:
         patience.dead_token = None
         return token
 
-    def _wait(self, known: Endpoint, error: NorthboundError, seconds: float) -> None:
-        later = self._clock.now() + timedelta(seconds=seconds)
-        if not self.ledger.allowance(self.account, known.name, later, self.counts).granted:
+    def _wait(self, known: Endpoint, purpose: _Purpose, error: NorthboundError, seconds: float) -> None:
+        later = self.server_now() + timedelta(seconds=seconds)
+        if not self._allowance(known, later, purpose).granted:
             # The quota wouldn't allow the next try, so there is nothing to wait for here.
             raise error
         _log.warning("%s Trying again in %.0f s.", error.describe(), seconds)
         self._clock.sleep(seconds)
 
-    def _attempt(self, known: Endpoint, body: Mapping[str, Any], why: str, token: str) -> tuple[Answer, Page | None]:
-        call_id = self.ledger.reserve(self.account, known.name, _in_short(body), why, self._clock.now(), self.counts)
+    def _attempt(
+        self, known: Endpoint, body: Mapping[str, Any], purpose: _Purpose, token: str
+    ) -> tuple[Answer, Page | None]:
+        call_id = self.ledger.reserve(
+            self.account,
+            known.name,
+            _in_short(body),
+            purpose.why,
+            self.server_now(),
+            self.counts,
+            lane=purpose.lane,
+            reserved=purpose.reserved,
+        )
         reply: Reply | None = None
         try:
             reply = self._transport.post(known.path, body, self._session.headers(token))

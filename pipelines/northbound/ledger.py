@@ -11,7 +11,7 @@ logs look like a bucket that refills at that pace.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from typing import Any, Final
 from filelock import FileLock
 
 from pipelines.northbound.errors import QuotaExhausted
+from pipelines.northbound.lanes import Lane
 from schemas.endpoints import ENDPOINTS, Quota
 
 LONGEST_CALL: Final = timedelta(seconds=90)
@@ -34,6 +35,8 @@ noticed, so that it blocks for one window and no longer."""
 LOCK_WAIT_S: Final = 60.0
 """How long one process waits for another's transaction; each takes milliseconds."""
 
+_Seat = tuple[int, bool]
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS calls (
     call_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -41,6 +44,7 @@ CREATE TABLE IF NOT EXISTS calls (
     endpoint TEXT NOT NULL,
     asked TEXT NOT NULL,
     why TEXT NOT NULL,
+    lane TEXT NOT NULL DEFAULT 'asked',
     called_at INTEGER NOT NULL,   -- microseconds since 1970, UTC
     ended_at INTEGER,             -- null: not known to have ended
     counted INTEGER NOT NULL DEFAULT 1,
@@ -89,6 +93,7 @@ class CallRecord:
     endpoint: str
     asked: str
     why: str
+    lane: Lane
     called_at: datetime
     outcome: str | None
     fail_code: int | None
@@ -112,20 +117,44 @@ class Ledger:
         with FileLock(f"{path}.lock"), closing(self._connect()) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.executescript(_SCHEMA)
+            _migrate(db)
 
-    def allowance(self, account: str, endpoint: str, now: datetime, counts: FleetCounts) -> Allowance:
-        """What the windows say at ``now``, without taking a seat."""
+    def allowance(
+        self,
+        account: str,
+        endpoint: str,
+        now: datetime,
+        counts: FleetCounts,
+        *,
+        lane: Lane = "asked",
+        reserved: int = 0,
+    ) -> Allowance:
+        """What the windows say at ``now``, without taking a seat; ``lane`` and ``reserved`` as in :meth:`reserve`."""
         with closing(self._connect()) as db:
-            return self._allowance(db, account, endpoint, _micros(now), counts)
+            return self._allowance(db, account, endpoint, _micros(now), counts, lane, reserved)
 
-    def reserve(self, account: str, endpoint: str, asked: str, why: str, now: datetime, counts: FleetCounts) -> int:
+    def reserve(
+        self,
+        account: str,
+        endpoint: str,
+        asked: str,
+        why: str,
+        now: datetime,
+        counts: FleetCounts,
+        *,
+        lane: Lane = "asked",
+        reserved: int = 0,
+    ) -> int:
         """Take a seat and write the call down, both or neither; returns the call's id.
+
+        A call of the lane "backlog" leaves ``reserved`` calls of the window to the other lanes, less what those
+        have made in it; the other lanes pass over ``reserved``.
 
         Committed when this returns. QuotaExhausted if no seat is free, also when another process was quicker.
         """
         with self._transaction() as db:
             instant = _micros(now)
-            allowance = self._allowance(db, account, endpoint, instant, counts)
+            allowance = self._allowance(db, account, endpoint, instant, counts, lane, reserved)
             if not allowance.granted:
                 raise QuotaExhausted(
                     f"the quota is used up ({allowance.used} of {allowance.limit} calls)",
@@ -133,8 +162,8 @@ class Ledger:
                     endpoint=endpoint,
                 )
             cursor = db.execute(
-                "INSERT INTO calls (account, endpoint, asked, why, called_at) VALUES (?, ?, ?, ?, ?)",
-                (account, endpoint, asked, why, instant),
+                "INSERT INTO calls (account, endpoint, asked, why, lane, called_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (account, endpoint, asked, why, lane, instant),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
@@ -192,20 +221,28 @@ class Ledger:
         """Every call made at or after ``since`` (all without it), oldest first."""
         with closing(self._connect()) as db:
             found = db.execute(
-                "SELECT call_id, account, endpoint, asked, why, called_at, outcome, fail_code, row_count, "
+                "SELECT call_id, account, endpoint, asked, why, lane, called_at, outcome, fail_code, row_count, "
                 "byte_count, ms FROM calls WHERE called_at >= ? ORDER BY called_at, call_id",
                 (_micros(since) if since else -(2**62),),
             ).fetchall()
         return [_record(row) for row in found]
 
     def _allowance(
-        self, db: sqlite3.Connection, account: str, endpoint: str, now: int, counts: FleetCounts
+        self,
+        db: sqlite3.Connection,
+        account: str,
+        endpoint: str,
+        now: int,
+        counts: FleetCounts,
+        lane: Lane,
+        reserved: int,
     ) -> Allowance:
         quota = self._quota(endpoint)
         limit = _limit(quota, counts)
         window = quota.window_seconds * 1_000_000
-        ends = self._ends_within(db, account, endpoint, now, window)
-        opens = [ends[len(ends) - limit] + window] if len(ends) >= limit else []
+        seats = self._seats(db, account, endpoint, now, window)
+        ends = [end for end, _ in seats]
+        opens = _opens_at(seats, limit, window, reserved if lane == "backlog" else 0)
         pace = db.execute(
             "SELECT closed_until FROM paces WHERE account = ? AND counter = ?",
             (account, self._counter(endpoint)),
@@ -215,29 +252,33 @@ class Ledger:
             # Never closed for more than a window: what lies further was written under a wrong clock.
             opens.extend([pace[0]] if pace[0] <= now + window else [])
             opens.extend(end + spacing for end in ends[-1:])
+        if lane == "backlog" and reserved >= limit:
+            return Allowance(False, None, len(ends), limit)
         next_at = max(opens, default=now)
         granted = next_at <= now
         return Allowance(granted, None if granted else _instant(next_at), len(ends), limit)
 
-    def _ends_within(self, db: sqlite3.Connection, account: str, endpoint: str, now: int, window: int) -> list[int]:
-        """When the calls that still hold a seat ended, oldest first (microseconds)."""
+    def _seats(self, db: sqlite3.Connection, account: str, endpoint: str, now: int, window: int) -> list[_Seat]:
+        """The calls that still hold a seat, oldest first: when it ended (microseconds), and whether a backlog's."""
         sharing = self._sharing(endpoint)
         longest = _span_micros(LONGEST_CALL)
         future = now + _span_micros(CLOCK_TOLERANCE)
         found = db.execute(
-            "SELECT called_at, ended_at, noticed_at FROM calls WHERE account = ? AND counted = 1 "
+            "SELECT called_at, ended_at, noticed_at, lane = 'backlog' FROM calls WHERE account = ? AND counted = 1 "
             "AND endpoint IN (SELECT value FROM json_each(?)) AND called_at > ?",
             (account, json.dumps(sharing), now - window - 2 * longest),
         ).fetchall()
-        if any(called_at > future and noticed_at is None for called_at, _, noticed_at in found):
+        if any(called_at > future and noticed_at is None for called_at, _, noticed_at, _ in found):
             db.execute("UPDATE calls SET noticed_at = ? WHERE called_at > ? AND noticed_at IS NULL", (now, future))
-        ends = []
-        for called_at, ended_at, noticed_at in found:
+        seats = []
+        for called_at, ended_at, noticed_at, backlog in found:
             if called_at > future or noticed_at is not None:
-                ends.append(noticed_at or now)
+                end = noticed_at or now
             else:
-                ends.append(called_at + longest if ended_at is None else max(called_at, ended_at))
-        return sorted(end for end in ends if end + window > now)
+                end = called_at + longest if ended_at is None else max(called_at, ended_at)
+            if end + window > now:
+                seats.append((end, bool(backlog)))
+        return sorted(seats)
 
     def _quota(self, endpoint: str) -> Quota:
         quotas = ENDPOINTS[endpoint].quotas
@@ -277,8 +318,31 @@ class Ledger:
 
 
 def _record(row: tuple[Any, ...]) -> CallRecord:
-    call_id, account, endpoint, asked, why, called_at, *ending = row
-    return CallRecord(call_id, account, endpoint, asked, why, _instant(called_at), *ending)
+    call_id, account, endpoint, asked, why, lane, called_at, *ending = row
+    return CallRecord(call_id, account, endpoint, asked, why, lane, _instant(called_at), *ending)
+
+
+def _opens_at(seats: Sequence[_Seat], limit: int, window: int, reserved: int) -> list[int]:
+    """When so many seats have come free that one call more fits; nothing if it does now.
+
+    A reserve shrinks by each call that the other lanes have made in the window, and grows again as those leave it.
+    """
+    used, others = len(seats), sum(not backlog for _, backlog in seats)
+    opens: list[int] = []
+    for end, backlog in seats:
+        if used + max(0, reserved - others) < limit:
+            break
+        opens = [end + window]
+        used -= 1
+        others -= not backlog
+    return opens
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version up to date."""
+    columns = {name for _, name, *_ in db.execute("PRAGMA table_info(calls)")}
+    if "lane" not in columns:
+        db.execute("ALTER TABLE calls ADD COLUMN lane TEXT NOT NULL DEFAULT 'asked'")
 
 
 def _limit(quota: Quota, counts: FleetCounts) -> int:

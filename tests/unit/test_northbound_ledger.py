@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -251,3 +252,43 @@ def test_no_rolling_window_ever_holds_more_than_the_limit(
     for first in arrivals:
         inside = [each for each in arrivals if first <= each < first + window]
         assert len(inside) <= quota.limit(plants, {})
+
+
+# --- lanes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_backlog_leaves_the_reserve_to_the_others(ledger: Ledger) -> None:
+    def backlog(at: datetime) -> None:
+        call_id = ledger.reserve("main", "getDevList", "{}", "w", at, FLEET, lane="backlog", reserved=6)
+        ledger.settle(call_id, "ok", 0, 1, 2, 3.0, at)
+
+    for minutes in range(20):
+        backlog(NOON + timedelta(minutes=minutes))
+    later = NOON + timedelta(minutes=20)
+    with pytest.raises(QuotaExhausted) as stopped:
+        backlog(later)
+    assert stopped.value.next_at == NOON + DAY, "20 of 26, and 6 belong to the others"
+    for _ in range(6):
+        make_call(ledger, "getDevList", later)
+    with pytest.raises(QuotaExhausted) as full:
+        make_call(ledger, "getDevList", later)
+    assert full.value.next_at == NOON + DAY
+    backlog(NOON + DAY)
+    found = ledger.allowance("main", "getDevList", NOON + DAY, FLEET, lane="backlog", reserved=6)
+    assert found.next_at == NOON + DAY + timedelta(minutes=1), "what the others have used needn't be kept for them"
+    assert [call.lane for call in ledger.calls()] == ["backlog"] * 20 + ["asked"] * 6 + ["backlog"]
+
+
+def test_a_reserve_of_the_whole_window_lets_no_backlog_through(ledger: Ledger) -> None:
+    found = ledger.allowance("main", "getDevList", NOON, FLEET, lane="backlog", reserved=26)
+    assert (found.granted, found.next_at) == (False, None)
+
+
+def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    make_call(Ledger(path), "getDevList", NOON)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE calls DROP COLUMN lane")
+    (call,) = Ledger(path).calls()
+    assert (call.lane, call.outcome) == ("asked", "ok")
+    assert Ledger(path).allowance("main", "getDevList", NOON, FLEET).used == 1
