@@ -1,5 +1,6 @@
 """What is loaded, per device or plant and period: the truth that plans and Dagster's partitions mirror."""
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,16 @@ create table if not exists cell (
     reason text,
     primary key (dataset, period, subject)
 ) without rowid;
+create table if not exists claim (
+    dataset text not null,
+    subject text not null,
+    period text not null,
+    owner text not null,
+    pid integer not null,
+    until integer not null,
+    primary key (dataset, period, subject)
+) without rowid;
+create index if not exists claim_by_owner on claim (owner);
 """
 
 # A refusal teaches nothing about what was read and settled before it. An answer that is older than what is known
@@ -91,6 +102,13 @@ class Entry:
     reason: str | None = None
 
 
+LEASE: Final = timedelta(minutes=15)
+"""How long cells that are being asked for are kept from others: longer than a call with all its waits takes."""
+
+CellKey = tuple[str, str, date]
+"""Dataset, subject and period of one cell."""
+
+
 class Coverage:
     """The coverage file, shared by all processes of one home."""
 
@@ -143,6 +161,54 @@ class Coverage:
             for subject, period, plant, state, rows, at, reason in found
         }
 
+    def claim(self, cells: Collection[CellKey], owner: str, now: datetime) -> set[CellKey]:
+        """Keep these cells from other owners while they are asked for; returns those that nobody else holds.
+
+        What another holds is left to it for LEASE, or until its process has ended.
+        """
+        instant, until = _micros(now), _micros(now + LEASE)
+        with self._transaction(durable=False) as connection:
+            connection.execute("delete from claim where until <= ? or until > ?", (instant, until))
+            for (pid,) in connection.execute("select distinct pid from claim where owner <> ?", (owner,)).fetchall():
+                if not _is_alive(pid):
+                    connection.execute("delete from claim where pid = ?", (pid,))
+            connection.executemany(
+                "insert or ignore into claim values (?, ?, ?, ?, ?, ?)",
+                [(d, s, p.isoformat(), owner, os.getpid(), until) for d, s, p in cells],
+            )
+            held = connection.execute("select dataset, subject, period from claim where owner = ?", (owner,)).fetchall()
+        mine = {(d, s, p) for d, s, p in held}
+        return {cell for cell in cells if (cell[0], cell[1], cell[2].isoformat()) in mine}
+
+    def release(self, owner: str) -> None:
+        """Let go of everything that an owner holds: its answers are recorded, or it has none."""
+        with self._transaction(durable=False) as connection:
+            connection.execute("delete from claim where owner = ?", (owner,))
+
+    def claimed_by_others(self, owner: str, now: datetime) -> bool:
+        """Whether another process is asking for anything just now."""
+        with closing(self._connect()) as connection:
+            found = connection.execute(
+                "select distinct pid from claim where owner <> ? and until > ?", (owner, _micros(now))
+            ).fetchall()
+        return any(_is_alive(pid) for (pid,) in found)
+
+    def entries_of(self, cells: Collection[CellKey]) -> dict[tuple[str, date], Entry]:
+        """What is known of exactly these cells, by subject and period."""
+        found: dict[tuple[str, date], Entry] = {}
+        with closing(self._connect()) as connection:
+            for dataset, subject, period in cells:
+                row = connection.execute(
+                    "select plant_code, state, rows, extracted_at, reason from cell "
+                    "where dataset = ? and period = ? and subject = ?",
+                    (dataset, period.isoformat(), subject),
+                ).fetchone()
+                if row is not None:
+                    plant, state, rows, at, reason = row
+                    instant = _EPOCH + (at or 0) * _MICROSECOND
+                    found[subject, period] = Entry(dataset, subject, plant, period, state, rows, instant, reason)
+        return found
+
     def rollup(self) -> pl.DataFrame:
         """The rows of ops.coverage, one per dataset, plant and period.
 
@@ -161,10 +227,13 @@ class Coverage:
         return sqlite3.connect(self.path, timeout=_PATIENCE_SECONDS, isolation_level=None)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction that takes the lock at once, so that two writers wait instead of failing."""
+    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A write transaction that takes the lock at once, so that two writers wait instead of failing.
+
+        `durable`: it survives a power cut; a claim needn't.
+        """
         with full_disk_as_sentence(self.path.parent), closing(self._connect()) as connection:
-            connection.execute("pragma synchronous = full")
+            connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
             connection.execute("begin immediate")
             try:
                 yield connection
@@ -175,10 +244,24 @@ class Coverage:
             connection.execute("commit")
 
 
+def _micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _as_row(entry: Entry) -> tuple[str, str, str, str, str, int, int | None, str | None]:
     if entry.state not in get_args(State):
         raise ValueError(f"{entry.state} is no state of coverage")
-    instant = None if entry.state == "missing" else (entry.extracted_at - _EPOCH) // _MICROSECOND
+    instant = None if entry.state == "missing" else _micros(entry.extracted_at)
     return (
         entry.dataset,
         entry.subject,

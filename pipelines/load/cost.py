@@ -7,11 +7,10 @@ from typing import Final
 from pipelines.load.asking import Asker
 from pipelines.load.fleet import Fleet
 from pipelines.load.inventory import ensure_inventory
-from pipelines.load.partitions import Touched
-from pipelines.load.periodic import PeriodicLoad
 from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport, LoadRequest
 from pipelines.load.run import check_dates, check_owner_files, check_plants
 from pipelines.load.services import Services
+from pipelines.load.wanting import Wanting
 from pipelines.planning.cells import Cell, Subject
 from pipelines.planning.estimate import Estimate, estimate
 from pipelines.planning.packing import lower_bound_history
@@ -44,7 +43,7 @@ def cost_of(request: LoadRequest, services: Services, listener: Listener) -> Cos
     asker = Asker(services.client, services.clock, report, listener, wait=False)
     fleet = ensure_inventory(services, asker, report, listener, request.refresh_inventory)
     check_plants(request, fleet)
-    load = PeriodicLoad(services, request, fleet, asker, report, listener.progress, Touched())
+    load = Wanting(services, fleet, report, request.force)
     estimates: dict[str, Estimate] = {}
     wanted = 0
     for dataset in request.wanted_datasets:

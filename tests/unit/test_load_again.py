@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pipelines.lake.coverage import Entry, State
-from pipelines.load.periodic import due_again
 from pipelines.load.refused import read_refused, write_refused
+from pipelines.load.wanting import due_again
 from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning.cells import Cell
 

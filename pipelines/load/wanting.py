@@ -1,0 +1,139 @@
+"""What is wanted and not there: the cells of a dataset over some dates, and the calls that carry them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from pipelines.lake.coverage import Entry
+from pipelines.load.fleet import Fleet
+from pipelines.load.request import LoadReport
+from pipelines.load.services import Services
+from pipelines.planning.calendar import period_window, today
+from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of, wanted_cells
+from pipelines.planning.packing import HistoryCall, fill_seats, pack_history
+from pipelines.planning.reports import ReportCall, pack_reports
+from schemas.datasets import DATASETS
+
+DENIED_FOR: Final = timedelta(days=1)
+"""What the vendor refused is asked again after a day: an owner may have allowed it meanwhile."""
+
+REREAD_AFTER: Final = {"day": timedelta(hours=1), "month": timedelta(hours=12), "year": timedelta(hours=12)}
+"""How old a reading of a running period must be before a load spends a call on a newer one."""
+
+LATE_DATA_FOR: Final = timedelta(days=7)
+"""An empty period is asked again until then: a logger that was offline sends what it kept when it is back."""
+
+EMPTY_REREAD_AFTER: Final = timedelta(days=1)
+
+SEAT_REACH: Final = timedelta(days=2)
+"""A history window has three days, so nothing further than two days from a wanted day can ride along."""
+
+Call = HistoryCall | ReportCall
+
+
+@dataclass
+class Wanting:
+    """Wanted minus covered, for one fleet. `force`: also what is there and final."""
+
+    services: Services
+    fleet: Fleet
+    report: LoadReport
+    force: bool = False
+
+    def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
+        """The calls that carry `todo`; history calls fill their empty seats with other wanted cells."""
+        now = self.services.clock.now()
+        if DATASETS[dataset].window != "range":
+            return pack_reports(dataset, todo, subjects, now)
+        calls = pack_history(todo, subjects)
+        everyone = self.fleet.subjects(dataset)
+        return fill_seats(calls, self.other_wanted(dataset, todo, everyone), everyone)
+
+    def todo(
+        self,
+        dataset: str,
+        subjects: Mapping[str, Subject],
+        start: date,
+        end: date,
+        *,
+        declare: bool = True,
+        tell: bool = True,
+    ) -> list[Cell]:
+        """Wanted minus covered. `declare` writes the wanted cells down, so that later loads fill seats with them.
+
+        `tell`: what needn't be asked is counted in the report.
+        """
+        now = self.services.clock.now()
+        wanted = wanted_cells(dataset, subjects.values(), start, end, now)
+        if declare:
+            self.services.coverage.declare(
+                (cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted
+            )
+        if self.force:
+            return wanted
+        known = self._known(dataset, wanted)
+        todo = []
+        for cell in wanted:
+            entry = known.get((cell.subject, cell.period))
+            if entry is None or due_again(cell, entry, subjects[cell.subject].zone, now):
+                todo.append(cell)
+            elif not tell:
+                continue
+            elif entry.state == "provisional":
+                self.report.provisional += 1
+            elif entry.state == "denied":
+                self._report_denied(dataset, entry)
+            else:
+                self.report.already_covered += 1
+        return todo
+
+    def _report_denied(self, dataset: str, entry: Entry) -> None:
+        what = dataset if entry.plant_code is None else f"{dataset} of plant {entry.plant_code}"
+        self.report.refuse(what, f"{entry.reason or 'refused'} It is asked again a day after the refusal.")
+
+    def _known(self, dataset: str, cells: Collection[Cell]) -> Mapping[tuple[str, date], Entry]:
+        if not cells:
+            return {}
+        periods = [cell.period for cell in cells]
+        return self.services.coverage.states(dataset, None, min(periods), max(periods))
+
+    def other_wanted(self, dataset: str, todo: Collection[Cell], everyone: Mapping[str, Subject]) -> list[Cell]:
+        """Missing cells near the wanted ones: asked for earlier, or wanted by `PVMS_HISTORY_START`."""
+        if not todo:
+            return []
+        now = self.services.clock.now()
+        low = min(cell.period for cell in todo) - SEAT_REACH
+        high = max(cell.period for cell in todo) + SEAT_REACH
+        known = self.services.coverage.states(dataset, None, low, high)
+        start = self.services.settings.history_start
+        near = wanted_cells(dataset, everyone.values(), low, high, now)
+        mine = set(todo)
+
+        def wanted(cell: Cell) -> bool:
+            entry = known.get((cell.subject, cell.period))
+            if entry is not None:
+                return entry.state in ("missing", "suspect")
+            # Days that have not ended would be read again anyway, so they don't ride along unasked.
+            ended = cell.period < today(now, everyone[cell.subject].zone)
+            return start is not None and cell.period >= start and ended
+
+        return [cell for cell in near if cell not in mine and wanted(cell)]
+
+
+def due_again(cell: Cell, entry: Entry, zone: str, now: datetime) -> bool:
+    """Whether a cell that was read, refused or only declared is to be asked for (again).
+
+    A provisional period is asked again once it is over and settled, before that only now and then: its figures grow
+    all the time, and each look costs a call.
+    """
+    age = now - entry.extracted_at
+    period = period_of(cell.dataset)
+    if entry.state == "provisional":
+        return age >= REREAD_AFTER[period] or is_final(period, cell.period, zone, now, final_margin(cell.dataset))
+    if entry.state == "denied":
+        return age >= DENIED_FOR
+    if entry.state == "empty":
+        read_late = entry.extracted_at >= period_window(period, cell.period, zone).end + LATE_DATA_FOR
+        return not read_late and age >= EMPTY_REREAD_AFTER
+    return entry.state in ("missing", "suspect")
