@@ -4,7 +4,7 @@ What can't be had is sorted into four kinds, because each asks for something els
 refusal (ask the owner), a failure of one call (try again), and the end of everything (no server, no login).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,8 @@ from pipelines.northbound.errors import (
     ServerFault,
     Timeout,
 )
+from pipelines.northbound.lanes import Lane
+from pipelines.northbound.ledger import Allowance
 
 LONG_WAIT_SECONDS: Final = 60.0
 """Waits above this are announced, so that a person who watches knows why nothing moves."""
@@ -96,10 +98,13 @@ class Asker:
         plant_of: Mapping[str, str],
         *,
         why: str,
+        lane: Lane = "asked",
+        reserved: int = 0,
     ) -> Iterator[Reply | Rejected]:
         """Yield the answers for a batch of subjects; more than one if a refused plant made it split.
 
-        `plant_of` gives each subject's plant. A failed call yields nothing: it is in the report.
+        `plant_of` gives each subject's plant. A failed call yields nothing: it is in the report. `reserved`: calls of
+        the endpoint's window that one of the lane "backlog" must leave to the others.
 
         Raises:
             QuotaExhausted: not now, and this load doesn't wait.
@@ -111,40 +116,42 @@ class Asker:
         if not open_subjects:
             return
         try:
-            answer = self._call(endpoint, body_of(open_subjects), why)
+            answer = self._call(endpoint, body_of(open_subjects), why, lane, reserved)
         except PlantNotAuthorized as error:
-            yield from self._split(endpoint, open_subjects, body_of, plant_of, why, error)
+            for part in self._halves(open_subjects, plant_of, error):
+                again = f"{why}, split after {error.code}"
+                yield from self.ask(endpoint, part, body_of, plant_of, why=again, lane=lane, reserved=reserved)
         except RequestInvalid:
             raise
         except RequestRejected as error:
             if error.code in ONE_SPOILS_ALL and len(open_subjects) > 1:
                 middle = len(open_subjects) // 2
+                again = f"{why}, split after {error.code}"
                 for part in (open_subjects[:middle], open_subjects[middle:]):
-                    yield from self.ask(endpoint, part, body_of, plant_of, why=f"{why}, split after {error.code}")
+                    yield from self.ask(endpoint, part, body_of, plant_of, why=again, lane=lane, reserved=reserved)
             else:
                 yield Rejected(tuple(open_subjects), error)
         else:
             if answer is not None:
                 yield Reply(tuple(open_subjects), answer)
 
-    def _split(
-        self,
-        endpoint: str,
-        subjects: Sequence[str],
-        body_of: BodyOf,
-        plant_of: Mapping[str, str],
-        why: str,
-        error: PlantNotAuthorized,
-    ) -> Iterator[Reply | Rejected]:
+    def allowance(
+        self, endpoint: str, plants: Collection[str], *, lane: Lane = "asked", reserved: int = 0
+    ) -> Allowance:
+        """May a call about these plants go out now? The best over the accounts that see them all; costs nothing."""
+        return self.client.allowance(endpoint, lane=lane, reserved=reserved)
+
+    def _halves(
+        self, subjects: Sequence[str], plant_of: Mapping[str, str], error: PlantNotAuthorized
+    ) -> Sequence[Sequence[str]]:
         # Halving by plant finds one bad plant among n in about 2 log2 n calls; known ones are left out for good.
         plants = list(dict.fromkeys(plant_of[s] for s in subjects))
         if len(plants) == 1:
             self.refused_plants[plants[0]] = error
             self.report.refuse(f"plant {plants[0]}", error.describe())
-            return
+            return ()
         half = set(plants[: len(plants) // 2])
-        for part in ([s for s in subjects if plant_of[s] in half], [s for s in subjects if plant_of[s] not in half]):
-            yield from self.ask(endpoint, part, body_of, plant_of, why=f"{why}, split after {error.code}")
+        return [s for s in subjects if plant_of[s] in half], [s for s in subjects if plant_of[s] not in half]
 
     def list_plants(self, *, why: str) -> list[Answer]:
         """All pages of the plant list.
@@ -156,8 +163,11 @@ class Asker:
         assert pages is not None
         return pages
 
-    def _call(self, endpoint: str, body: Mapping[str, Any], why: str) -> Answer | None:
-        return self._patiently(lambda: self.client.call(endpoint, body, why=why), endpoint, may_fail=True)
+    def _call(self, endpoint: str, body: Mapping[str, Any], why: str, lane: Lane, reserved: int) -> Answer | None:
+        def call() -> Answer:
+            return self.client.call(endpoint, body, why=why, lane=lane, reserved=reserved)
+
+        return self._patiently(call, endpoint, may_fail=True)
 
     def _patiently(self, action: Callable[[], T], endpoint: str, *, may_fail: bool) -> T | None:
         while True:

@@ -1,5 +1,6 @@
 """Opens what a load works with: the client, the lake, coverage, and the folders under `PVMS_HOME`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,11 @@ class Services:
             lake=Lake(settings.home),
             coverage=Coverage(state / "coverage.sqlite"),
         )
+
+    @property
+    def clients(self) -> Mapping[str, Client]:
+        """A client per account, by the account's name."""
+        return {self.client.account: self.client}
 
     @property
     def refused_file(self) -> Path:
