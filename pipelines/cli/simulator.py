@@ -7,10 +7,13 @@ import typer
 
 from pipelines.cli.common import guarded, say
 from pipelines.load.request import UsageError
-from pipelines.simulator.faults import describe_faults, parse_faults
+from pipelines.simulator.faults import GROUPS, describe_group, parse_faults
 from pipelines.simulator.fleets import FLEETS
+from pipelines.simulator.strikes import GRAMMAR
 
-FAULTS = "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_faults())
+FAULTS = "\n\n".join(
+    f"{group}:\n\n" + "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_group(group)) for group in GROUPS
+)
 
 HELP = f"""Run a SmartPVMS on 127.0.0.1 until interrupted. Prints its address on stdout.
 
@@ -26,7 +29,13 @@ Examples:
 
   pvms simulator --fault deny=getDevHistoryKpi --policy static --window bucket
 
-Faults:
+  pvms simulator --fault http_502=getDevHistoryKpi,every=20 --fault steal_session=apart=90
+
+Faults, each with --fault, as many as wanted, together. WHEN says which requests are struck, and is written
+
+  {GRAMMAR}
+
+All conditions given must hold; without any, every read request is struck; once is times=1.
 
 {FAULTS}
 """

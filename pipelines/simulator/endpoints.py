@@ -68,7 +68,7 @@ def stations(call: Call) -> dict[str, Any]:
         served, page_count = listed[: (len(listed) + 1) // 2], max(page_count, 2)
     start = max(page - 1, 0) * size  # page 0 isn't refused by 30021; it reads as the first
     return {
-        "list": [plant.listing() for plant in served[start : start + size]],
+        "list": [call.view.plant_listing(plant) for plant in served[start : start + size]],
         "pageCount": page_count,
         "pageNo": page,
         "pageSize": size,
@@ -95,7 +95,7 @@ def _connection_window(call: Call) -> tuple[int, int]:
 
 def device_list(call: Call) -> list[dict[str, Any]]:
     """Device list (5.1.1.2)."""
-    return [device.listing() for device in call.view.devices_in(_plants(call))]
+    return [call.view.device_listing(device) for device in call.view.devices_in(_plants(call))]
 
 
 def plant_realtime(call: Call) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def plant_realtime(call: Call) -> list[dict[str, Any]]:
     for plant in _plants(call):
         with call.lock:
             items = call.view.world.plant_realtime(plant, call.now_ms)
-        rows.append({"dataItemMap": items, "stationCode": plant.code})
+        rows.append({"dataItemMap": items, "stationCode": call.view.code_of(plant.code)})
     return rows
 
 
@@ -151,7 +151,7 @@ def alarms(call: Call) -> list[dict[str, Any]]:
     with call.lock:
         active = call.view.world.alarms(call.now_ms)
     return [
-        alarm
+        {**alarm, "stationCode": call.view.code_of(alarm["stationCode"])}
         for alarm in active
         if wanted(alarm)
         and begin <= alarm["raiseTime"] <= end
@@ -314,7 +314,8 @@ def _plant_rows(call: Call, plants: Iterable[Plant], ask: Callable[[Plant], list
     for plant in plants:
         with call.lock:
             found = ask(plant)
-        rows += [{"dataItemMap": items, "stationCode": plant.code, "collectTime": at} for at, items in found]
+        code = call.view.code_of(plant.code)
+        rows += [{"dataItemMap": items, "stationCode": code, "collectTime": at} for at, items in found]
     return rows
 
 

@@ -26,7 +26,8 @@ class RequestRecord:
     """One request: when (simulated time, UTC), what was asked, and what came of it.
 
     ``status`` is the HTTP status, ``fail_code`` the vendor's number (None where the answer holds none), ``rows`` the
-    length of the data list, ``account`` the user name behind the token (None where no session was found).
+    length of the data list, ``account`` the user name behind the token (None where no session was found), ``fault``
+    the fault that was played on it.
     """
 
     at: datetime
@@ -36,6 +37,7 @@ class RequestRecord:
     fail_code: int | None
     rows: int
     account: str | None
+    fault: str | None = None
 
     @property
     def endpoint(self) -> str:

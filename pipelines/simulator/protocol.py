@@ -54,6 +54,12 @@ MAX_MS: Final = 253_402_214_400_000
 """9999-12-31T00:00Z: later than that no calendar here can tell a date."""
 
 TOO_FREQUENT: Final = "ACCESS_FREQUENCY_IS_TOO_HIGH"
+MISLEADING: Final = (
+    "The request failed because the user was not authenticated. This typically occurs when a resource has been "
+    "restricted by a rule. The most common cause of this error is providing an incorrect password with the "
+    "credentials parameter."
+)
+"""What 8.1.5 shows in the message of a 407."""
 BAD_PARAMETER: Final = 30030
 
 

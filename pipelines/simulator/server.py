@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines.simulator.clock import Clock, SimClock
@@ -41,6 +41,8 @@ HOST: Final = "127.0.0.1"
 USERNAME: Final = "demo"
 PASSWORD: Final = "demo-password"  # noqa: S105 - the published password of a server on loopback
 _START_SECONDS: Final = 30.0
+_PIECES: Final = 10
+"""Into which an answer that drips in is cut."""
 
 
 class Simulator:
@@ -109,7 +111,7 @@ class Simulator:
             raise RuntimeError("the simulator runs already")
         listener = _listen(self._wanted_port)
         config = uvicorn.Config(
-            create_app(self.service),
+            create_app(self.service, lambda client: server.break_off(client)),
             http="h11",
             ws="none",
             loop="asyncio",
@@ -147,8 +149,11 @@ class Simulator:
         self.stop()
 
 
-def create_app(service: Service) -> Starlette:
-    """Return the ASGI application that carries a service's answers over HTTP."""
+def create_app(service: Service, break_off: Callable[[object], None] = lambda _: None) -> Starlette:
+    """Return the ASGI application that carries a service's answers over HTTP.
+
+    ``break_off(client)`` ends the connection of a client, as the server tells them apart.
+    """
 
     async def endpoint(request: Request) -> Response:
         content = await request.body()
@@ -158,6 +163,8 @@ def create_app(service: Service) -> Starlette:
             return _response(service.refuse_method(request.url.path))
         # In a worker thread: ten devices over three days take a moment, and other requests must not wait for them.
         answer = await anyio.to_thread.run_sync(service.handle, request.url.path, dict(request.headers), content)
+        if answer.cut or answer.drip_seconds:
+            return _piecewise(answer, lambda: break_off(request.scope.get("client")))
         return _response(answer)
 
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -167,8 +174,30 @@ def create_app(service: Service) -> Starlette:
     )
 
 
+def _piecewise(answer: Answer, break_off: Callable[[], None]) -> Response:
+    """An answer that drips in, or that the connection doesn't outlive."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(answer.body), step):
+            await anyio.sleep(answer.drip_seconds / _PIECES)
+            yield answer.body[start : start + step]
+        if answer.cut:
+            break_off()
+            await anyio.sleep(0.01)  # the loop notices that the connection is gone before the answer is ended
+
+    if answer.cut and not answer.status:
+        break_off()
+        return Response(status_code=500)  # never gets there
+    step = max(1, -(-len(answer.body) // _PIECES))
+    # Named, so that nothing packs the pieces together again.
+    return _with_headers(StreamingResponse(pieces(), answer.status, {"content-encoding": "identity"}), answer)
+
+
 def _response(answer: Answer) -> Response:
-    response = Response(answer.body, status_code=answer.status)
+    return _with_headers(Response(answer.body, status_code=answer.status), answer)
+
+
+def _with_headers(response: Response, answer: Answer) -> Response:
     # Written as they are: servers differ in the letter case of the token's header.
     response.raw_headers += [
         (name.encode("latin-1"), value.encode("latin-1"))
@@ -183,6 +212,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+
+    def break_off(self, client: object) -> None:
+        """End the connection of this client (host and port) at once."""
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client:
+                connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

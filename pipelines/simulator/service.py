@@ -8,8 +8,8 @@ that the whole system turned away costs none.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +17,12 @@ import orjson
 
 from pipelines.simulator.clock import Clock
 from pipelines.simulator.endpoints import HANDLERS, MAX_ALARM_MS, Call
-from pipelines.simulator.faults import Faults, FaultState
+from pipelines.simulator.faults import Faults, FaultState, Listing
 from pipelines.simulator.flow import FlowControl
 from pipelines.simulator.log import RequestLog, RequestRecord, redact
 from pipelines.simulator.protocol import (
     BAD_PARAMETER,
+    MISLEADING,
     RETIRED_ENDPOINTS,
     Refusal,
     invalid_credential,
@@ -30,7 +31,7 @@ from pipelines.simulator.protocol import (
     success,
     unauthorized,
 )
-from pipelines.simulator.sessions import Sessions
+from pipelines.simulator.sessions import TOKEN_SECONDS, WRONG_LOGIN, Sessions
 from pipelines.simulator.view import Account, View
 
 if TYPE_CHECKING:
@@ -39,18 +40,31 @@ if TYPE_CHECKING:
 PREFIX: Final = "/thirdData/"
 JSON: Final = "application/json;charset=UTF-8"
 HTML: Final = "text/html;charset=UTF-8"
-_PAGE: Final = b"<html><head><title>%s</title></head><body><h1>%s</h1></body></html>"
+_PAGES: Final = {
+    "http_500": (500, "500 Internal Server Error"),
+    "http_502": (502, "502 Bad Gateway"),
+    "http_503": (503, "503 Service Unavailable"),
+}
+_TOO_FREQUENT: Final[Mapping[str, Callable[[], Refusal]]] = {
+    "too_frequent": Refusal.too_frequent,
+    "too_frequent_null": lambda: Refusal(407, ""),
+    "too_frequent_sentence": lambda: Refusal(407, MISLEADING),
+}
 _DUMP: Final = orjson.OPT_SERIALIZE_NUMPY
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back over HTTP; ``headers`` keep their letter case."""
+    """What goes back over HTTP; ``headers`` keep their letter case. A cut answer without a body has no head either."""
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    cut: bool = False
+    """The connection breaks off after what there is of the body."""
+    drip_seconds: float = 0.0
+    """How long the body takes to come, in real time."""
 
 
 @dataclass(slots=True)
@@ -64,6 +78,7 @@ class _Asked:
     account: str | None = None
     fail_code: int | None = None
     rows: int = 0
+    fault: str | None = None
 
     @property
     def now(self) -> float:
@@ -92,8 +107,14 @@ class Service:
         self.clock = clock
         self.log = log
         self.faults = faults
-        self.sessions = Sessions({a.username: a.password for a in accounts}, limited=flow.policy != "none")
-        self._views = {a.username: View(world, a.plant_codes) for a in accounts}
+        self.sessions = Sessions(
+            {a.username: a.password for a in accounts},
+            limited=flow.policy != "none",
+            token_seconds=TOKEN_SECONDS if faults.token_minutes is None else faults.token_minutes * 60,
+        )
+        self._world = world
+        self._accounts = {a.username: a for a in accounts}
+        self._views: dict[tuple[str, Listing], View] = {}
         self._flow = flow
         self._state = FaultState(faults)
         self._world_lock = threading.Lock()
@@ -111,7 +132,7 @@ class Service:
         elif endpoint in HANDLERS or endpoint in RETIRED_ENDPOINTS:
             answer = self._system_trouble(asked) or self._spoil(asked, self._read(asked, headers, readable))
         else:
-            answer = Answer(404, _PAGE % (b"404 Not Found", b"404 Not Found"), HTML)
+            answer = _page(404, "404 Not Found")
         self._note(asked, answer)
         return answer
 
@@ -124,7 +145,10 @@ class Service:
 
     def _login(self, asked: _Asked) -> Answer:
         user, password = str(asked.body.get("userName") or ""), str(asked.body.get("systemCode") or "")
-        asked.account = user if user in self._views else None
+        asked.account = user if user in self._accounts else None
+        spoilt = self._login_trouble(asked)
+        if spoilt is not None:
+            return spoilt
         try:
             token = self.sessions.login(user, password, asked.now)
         except Refusal as why:
@@ -134,6 +158,20 @@ class Service:
             return self._envelope(asked, refusal("login", asked.body, why, asked.now_ms))
         answer = self._envelope(asked, success("login", asked.body, None, asked.now_ms))
         return Answer(answer.status, answer.body, answer.content_type, _token_headers(token, self.faults.header_token))
+
+    def _login_trouble(self, asked: _Asked) -> Answer | None:
+        """Play the faults of logins; a lock is left to the sessions, which tell nobody of it."""
+        if self._strikes("login_locked", asked) and asked.account is not None:
+            self.sessions.lock(asked.account, asked.now)
+        if self._strikes("login_refused", asked):
+            return self._envelope(asked, refusal("login", asked.body, Refusal(20400, WRONG_LOGIN), asked.now_ms))
+        if self._strikes("login_limited", asked):
+            return self._envelope(asked, refusal("login", asked.body, Refusal.too_frequent(), asked.now_ms))
+        if self._strikes("login_empty", asked):
+            return Answer(200, b"")
+        if self._strikes("login_html", asked):
+            return _page(200, "Maintenance")
+        return None
 
     def _logout(self, asked: _Asked) -> Answer:
         token = asked.body.get("xsrfToken", asked.body.get("xsrftoken"))
@@ -149,7 +187,7 @@ class Service:
             return self._envelope(asked, denied)
         assert asked.account is not None
         try:
-            data = self._data(asked, self._views[asked.account], readable)
+            data = self._data(asked, self._view(asked), readable)
         except Refusal as why:
             return self._envelope(asked, refusal(asked.endpoint, asked.body, why, asked.now_ms))
         asked.rows = len(data["list"] if isinstance(data, dict) else data)
@@ -165,15 +203,31 @@ class Service:
         if account is None:
             return relogin()
         asked.account = account
-        if self._state.every("kill_session_every"):
+        if self._strikes("kill_session", asked):
             self.sessions.kill(account)
             return relogin()
-        if asked.endpoint in RETIRED_ENDPOINTS or asked.endpoint in self.faults.deny:
+        if self._strikes("steal_session", asked):
+            self.sessions.steal(account, asked.now)
+            return relogin()
+        if asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now):
             return unauthorized()
         return None
 
+    def _view(self, asked: _Asked) -> View:
+        """What the account sees now."""
+        assert asked.account is not None
+        listing = self._state.listing(asked.now)
+        key = (asked.account, listing)
+        if key not in self._views:
+            codes = self._accounts[asked.account].plant_codes
+            self._views[key] = View(self._world, codes, hidden=listing.hidden, renamed=dict(listing.renamed))
+        return self._views[key]
+
     def _data(self, asked: _Asked, view: View, readable: bool) -> Any:
         assert asked.account is not None
+        for name, why in _TOO_FREQUENT.items():
+            if self._strikes(name, asked):
+                raise why()
         if not self._flow.admit(asked.account, asked.endpoint, view.counts, asked.now):
             raise Refusal.too_frequent()
         if not readable:
@@ -183,45 +237,64 @@ class Service:
             body=asked.body,
             now_ms=asked.now_ms,
             lock=self._world_lock,
-            closed_plants=self.faults.unauthorized_plant,
+            closed_plants=self._state.closed_plants(asked.now),
             cut_short=self.faults.cut_short_paging,
             alarm_span_ms=self._alarm_span_ms,
         )
-        return HANDLERS[asked.endpoint](call)
+        data = HANDLERS[asked.endpoint](call)
+        if self._strikes("empty_data", asked):
+            return {**data, "list": [], "total": 0, "pageCount": 0} if isinstance(data, dict) else []
+        return data
 
     def _system_trouble(self, asked: _Asked) -> Answer | None:
         """Play the faults of the whole system, which hit before anybody looks at the session."""
         endpoint = asked.endpoint
-        if self._state.every("http_500_every"):
-            return Answer(500, _PAGE % (b"500 Internal Server Error", b"500 Internal Server Error"), HTML)
-        if self._state.once("http_503_once", endpoint):
-            return Answer(503, _PAGE % (b"503 Service Unavailable", b"503 Service Unavailable"), HTML)
-        if self._state.once("quota_control_403_once", endpoint):
+        if self._strikes("drop", asked):
+            return Answer(0, b"", cut=True)
+        for name, (status, title) in _PAGES.items():
+            if self._strikes(name, asked):
+                return _page(status, title)
+        if self._strikes("quota_control_403", asked):
             reason = f"Request is rejected by api quotaControl. api:simulator, key:/{endpoint}_POST"
             return Answer(403, orjson.dumps({"errorCode": "49401021002", "exceptionInfo": reason}))
-        if self._state.once("too_many_429_once", endpoint):
+        if self._strikes("too_many_429", asked):
             asked.fail_code = 429
             return Answer(429, orjson.dumps({"data": None, "failCode": 429, "message": "", "success": False}))
         return None
 
     def _spoil(self, asked: _Asked, answer: Answer) -> Answer:
         """Play the faults of the way back: the request was worked on and counted, its answer is lost."""
-        if self._state.once("html_once", asked.endpoint):
-            asked.fail_code = None
-            return Answer(200, _PAGE % (b"Maintenance", b"Maintenance"), HTML)
-        if self._state.once("empty_body_once", asked.endpoint):
-            asked.fail_code = None
-            return Answer(200, b"", answer.content_type)
-        if self._state.once("cut_body_once", asked.endpoint):
-            asked.fail_code = None
-            return Answer(200, answer.body[: len(answer.body) // 2], answer.content_type)
-        return answer
+        half = answer.body[: len(answer.body) // 2]
+        if self._strikes("slow_body", asked):
+            answer = replace(answer, drip_seconds=self.faults.slow_body_seconds)
+        spoilt = None
+        if self._strikes("html", asked):
+            spoilt = _page(200, "Maintenance")
+        elif self._strikes("empty_body", asked):
+            spoilt = replace(answer, body=b"")
+        elif self._strikes("cut_body", asked):
+            spoilt = replace(answer, body=half)
+        elif self._strikes("cut_connection", asked):
+            spoilt = replace(answer, body=half, cut=True)
+        elif self._strikes("other_shape", asked):
+            other = {"success": True, "failCode": 0, "data": {"records": [], "size": 0}, "message": None}
+            spoilt = Answer(200, orjson.dumps(other))
+        if spoilt is None:
+            return answer
+        asked.fail_code = None
+        return spoilt
+
+    def _strikes(self, name: str, asked: _Asked) -> bool:
+        if not self._state.strikes(name, asked.endpoint, asked.now):
+            return False
+        asked.fault = name
+        return True
 
     def _envelope(self, asked: _Asked, envelope: dict[str, Any]) -> Answer:
         asked.fail_code = envelope["failCode"]
         if self.faults.string_fail_codes:
             envelope = {**envelope, "failCode": str(envelope["failCode"])}
-        content_type = "text/plain;charset=UTF-8" if self.faults.wrong_content_type else JSON
+        content_type = "text/plain;charset=UTF-8" if self._strikes("wrong_content_type", asked) else JSON
         return Answer(200, orjson.dumps(envelope, option=_DUMP), content_type)
 
     def _note(self, asked: _Asked, answer: Answer) -> None:
@@ -233,8 +306,14 @@ class Service:
             fail_code=asked.fail_code,
             rows=asked.rows,
             account=asked.account,
+            fault=asked.fault,
         )
         self.log.add(record)
+
+
+def _page(status: int, title: str) -> Answer:
+    html = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Answer(status, html.encode(), HTML)
 
 
 def _read_body(content: bytes) -> tuple[dict[str, Any], bool]:

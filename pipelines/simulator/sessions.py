@@ -11,6 +11,7 @@ import string
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +25,10 @@ LOGINS_PER_WINDOW: Final = 5
 WRONG_PASSWORDS: Final = 5
 LOCK_SECONDS: Final = 30 * 60
 """How long five wrong passwords lock an account (3.2.2.1)."""
+WRONG_LOGIN: Final = "user.login.user_or_value_invalid"
+"""What servers say beside a 20400."""
 
 _TOKEN_LETTERS: Final = string.ascii_lowercase + string.digits
-_WRONG_LOGIN: Final = "user.login.user_or_value_invalid"
 
 
 @dataclass(slots=True)
@@ -38,8 +40,14 @@ class _Session:
 class Sessions:
     """Who is logged in. Times are seconds since the epoch, given by the caller."""
 
-    def __init__(self, passwords: Mapping[str, str], *, limited: bool = True) -> None:
-        """Know the accounts and their passwords; ``limited`` False lifts the five calls per ten minutes."""
+    def __init__(
+        self, passwords: Mapping[str, str], *, limited: bool = True, token_seconds: float = TOKEN_SECONDS
+    ) -> None:
+        """Know the accounts and their passwords; ``limited`` False lifts the five calls per ten minutes.
+
+        A token lives ``token_seconds`` after its last use.
+        """
+        self._token_seconds = token_seconds
         self._passwords = dict(passwords)
         self._limited = limited
         self._lock = threading.Lock()
@@ -56,11 +64,11 @@ class Sessions:
         with self._lock:
             self._count("login", account, now)
             if now < self._locked_until.get(account, 0.0):
-                raise Refusal(20400, _WRONG_LOGIN)
+                raise Refusal(20400, WRONG_LOGIN)
             expected = self._passwords.get(account)
             if expected is None or not secrets.compare_digest(expected.encode(), password.encode()):
                 self._note_wrong(account, now)
-                raise Refusal(20400, _WRONG_LOGIN)
+                raise Refusal(20400, WRONG_LOGIN)
             self._wrong.pop(account, None)
             self._end(account)
             token = "x-" + "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(126))
@@ -73,7 +81,7 @@ class Sessions:
             session = self._sessions.get(token)
             if session is None:
                 return None
-            if now - session.last_used > TOKEN_SECONDS:
+            if now - session.last_used > self._token_seconds:
                 del self._sessions[token]
                 return None
             session.last_used = now
@@ -93,9 +101,19 @@ class Sessions:
             return session.account
 
     def kill(self, account: str) -> None:
-        """End the account's session, as a login elsewhere does."""
+        """End the account's session, as the server does on its own."""
         with self._lock:
             self._end(account)
+
+    def steal(self, account: str, now: float) -> None:
+        """Let another client log in with the account, which ends our session; without effect if it may not."""
+        with suppress(Refusal):
+            self.login(account, self._passwords[account], now)
+
+    def lock(self, account: str, now: float) -> None:
+        """Lock the account as five wrong passwords do."""
+        with self._lock:
+            self._locked_until[account] = now + LOCK_SECONDS
 
     def _end(self, account: str) -> None:
         self._sessions = {token: s for token, s in self._sessions.items() if s.account != account}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.simulator.fleet import Device, Plant
 from pipelines.simulator.flow import Counts
@@ -24,17 +24,43 @@ class Account:
 
 
 class View:
-    """The part of a world that one account sees."""
+    """The part of a world that one account sees, under the codes that the account knows."""
 
-    def __init__(self, world: World, plant_codes: Collection[str] | None = None) -> None:
-        """See all of the world, or only the plants named and their devices."""
+    def __init__(
+        self,
+        world: World,
+        plant_codes: Collection[str] | None = None,
+        *,
+        hidden: Collection[str] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """See all of the world, or only the plants named and their devices.
+
+        ``hidden`` plants are gone from the list; ``renamed`` ones (the world's code to another) go by the other code.
+        """
         self.world = world
-        self.plants: list[Plant] = [p for p in world.plants if plant_codes is None or p.code in plant_codes]
-        self._plants = {plant.code: plant for plant in self.plants}
-        self.devices: list[Device] = [d for d in world.devices if d.plant_code in self._plants]
+        self.plants: list[Plant] = [
+            p for p in world.plants if (plant_codes is None or p.code in plant_codes) and p.code not in hidden
+        ]
+        self._served = {p.code: (renamed or {}).get(p.code, p.code) for p in self.plants}
+        self._plants = {self._served[plant.code]: plant for plant in self.plants}
+        self._owners = {plant.code: plant for plant in self.plants}
+        self.devices: list[Device] = [d for d in world.devices if d.plant_code in self._owners]
         self._devices = {str(device.id): device for device in self.devices}
         self._by_sn = {device.sn: device for device in self.devices if device.sn}
         self.counts = Counts(len(self.plants), Counter(device.type_id for device in self.devices))
+
+    def code_of(self, code: str) -> str | None:
+        """The code that the account knows a plant of the world by; None if it doesn't see it."""
+        return self._served.get(code)
+
+    def plant_listing(self, plant: Plant) -> dict[str, Any]:
+        """The plant's record in the plant list."""
+        return {**plant.listing(), "plantCode": self._served[plant.code]}
+
+    def device_listing(self, device: Device) -> dict[str, Any]:
+        """The device's record in the device list."""
+        return {**device.listing(), "stationCode": self._served[device.plant_code]}
 
     def plants_of(self, codes: Iterable[str]) -> list[Plant]:
         """Return the plants of these codes in their order, once each.
@@ -54,7 +80,7 @@ class View:
 
     def plant_of(self, device: Device) -> Plant:
         """Return the plant that a device belongs to."""
-        return self._plants[device.plant_code]
+        return self._owners[device.plant_code]
 
     def devices_in(self, plants: Iterable[Plant]) -> list[Device]:
         """Return all devices of these plants, plant by plant."""

@@ -172,7 +172,7 @@ def test_it_listens_on_loopback_only_and_only_once_started(running: Simulator) -
 def test_labels_go_to_the_world_without_changing_it_for_others() -> None:
     world = SmallWorld()
     labelled = simulator(world, labels="standard")
-    assert labelled.service._views["demo"].world.labels == "standard"
+    assert labelled.service._world.labels == "standard"
     assert world.labels == "local"
 
 
@@ -252,3 +252,28 @@ def test_it_ends_when_a_process_that_is_not_its_parent_is_gone() -> None:
             other.communicate(b"\n")
             assert process.stdout.read() == "stopped\n"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("fault", ["drop", "cut_connection"])
+def test_a_connection_that_breaks_off(fault: str) -> None:
+    with (
+        simulator(faults=Faults(**{fault: "stations,once"})) as started,
+        httpx.Client(base_url=started.base_url + "/thirdData/", trust_env=False) as client,
+    ):
+        token = {"xsrf-token": client.post("login", json=DEMO).headers["xsrf-token"]}
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            client.post("stations", json={"pageNo": 1}, headers=token)
+        assert client.post("stations", json={"pageNo": 1}, headers=token).json()["success"], "the next one is served"
+        assert [record.fault for record in started.log] == [None, fault, None]
+
+
+def test_an_answer_that_drips_in_is_whole_in_the_end() -> None:
+    faults = Faults(slow_body="stations,once", slow_body_seconds=0.05)
+    with (
+        simulator(faults=faults) as started,
+        httpx.Client(base_url=started.base_url + "/thirdData/", trust_env=False) as client,
+    ):
+        token = {"xsrf-token": client.post("login", json=DEMO).headers["xsrf-token"]}
+        slow, quick = (client.post("stations", json={"pageNo": 1}, headers=token) for _ in range(2))
+        assert slow.json() == quick.json() and slow.json()["success"]
+        assert slow.elapsed >= timedelta(seconds=0.05)
