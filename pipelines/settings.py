@@ -8,15 +8,18 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.time_zones import is_zone
 
 FlowControl = Literal["dynamic", "static", "oauth"]
 Auth = Literal["account", "oauth"]
@@ -31,6 +34,12 @@ ACCOUNT_KEYS: Final = (
     "smartpvms_language",
 )
 """Keys that an account of `PVMS_ACCOUNTS_FILE` may set, in lower case."""
+
+
+PREFIXES: Final = ("SMARTPVMS_", "PVMS_")
+
+INTERNAL: Final = frozenset({"PVMS_BUILD_DB", "PVMS_DBT_THREADS", "PVMS_UI_FOLDER"})
+"""Variables that our own processes hand to each other."""
 
 
 class SettingsError(ValueError):
@@ -85,11 +94,8 @@ class _Environment(BaseSettings):
     @field_validator("pvms_default_time_zone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
-                raise ValueError(f"'{value}' is not an IANA time zone such as Europe/Berlin") from error
+        if value is not None and not is_zone(value):
+            raise ValueError(f"'{value}' is no IANA time zone such as Europe/Berlin")
         return value
 
     @field_validator("pvms_duckdb_memory")
@@ -116,6 +122,7 @@ class Settings:
     history_freshness_days: int = 1
     plants_file: Path | None = None
     devices_file: Path | None = None
+    accounts_file: Path | None = None
     policy_file: Path | None = None
     quotas_file: Path | None = None
     notify_url: SecretStr | None = None
@@ -198,6 +205,7 @@ def load_settings(start: Path | None = None) -> Settings:
         history_freshness_days=raw.pvms_history_freshness_days,
         plants_file=resolve(raw.pvms_plants_file, "PVMS_PLANTS_FILE"),
         devices_file=resolve(raw.pvms_devices_file, "PVMS_DEVICES_FILE"),
+        accounts_file=accounts_file,
         policy_file=resolve(raw.pvms_policy_file, "PVMS_POLICY_FILE"),
         quotas_file=resolve(raw.pvms_quotas_file, "PVMS_QUOTAS_FILE"),
         notify_url=raw.pvms_notify_url,
@@ -211,9 +219,53 @@ def load_settings(start: Path | None = None) -> Settings:
     )
 
 
+def unknown_settings(env_file: Path | None, accounts_file: Path | None = None) -> list[tuple[str, str, str | None]]:
+    """Variables that look like settings and are none: name, where it stands, and the setting that may be meant."""
+    known = {name.upper() for name in _Environment.model_fields} | INTERNAL
+    text = accounts_file.read_text(encoding="utf-8", errors="replace") if accounts_file else ""
+    places: list[tuple[str, Mapping[str, str | None]]] = [
+        ("the environment", dict(os.environ)),
+        (str(env_file), dotenv_values(env_file) if env_file else {}),
+    ]
+    found = []
+    for place, values in places:
+        for name in sorted(values):
+            # A value of the accounts file may point at any name.
+            if name.upper().startswith("PVMS_EVENT"):
+                continue  # we stand in a command that was told of something
+            if name.upper().startswith(PREFIXES) and name.upper() not in known and f"env:{name}" not in text:
+                close = get_close_matches(name.upper(), known - INTERNAL, n=1, cutoff=0.75)
+                found.append((name, place, close[0] if close else None))
+    return found
+
+
 def _explain(error: ValidationError) -> str:
-    problems = [f"{str(e['loc'][0]).upper() if e['loc'] else 'settings'}: {e['msg']}" for e in error.errors()]
-    return "These settings can't be used. " + "; ".join(problems)
+    return "These settings can't be used. " + "; ".join(_explained(each) for each in error.errors()) + "."
+
+
+def _explained(problem: Any) -> str:
+    """One wrong value as a sentence; without the value where it is a secret."""
+    key = str(problem["loc"][0]).lower() if problem["loc"] else ""
+    field_info = _Environment.model_fields.get(key)
+    secret = field_info is None or "SecretStr" in str(field_info.annotation)
+    given = "" if secret else f", not '{problem['input']}'"
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "value_error":
+            text = f"{context['error']}"
+        case "literal_error":
+            text = f"must be {context['expected']}{given}"
+        case "int_parsing" | "int_from_float" | "int_type":
+            text = f"must be a whole number{given}"
+        case "greater_than_equal":
+            text = f"must be at least {context['ge']}{given}"
+        case "less_than_equal":
+            text = f"must be at most {context['le']}{given}"
+        case kind if kind.startswith("date"):
+            text = f"must be a date such as 2025-01-31{given}"
+        case _:
+            text = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}{given}"
+    return f"{key.upper() or 'The settings'}: {text}"
 
 
 def _account_of(raw: _Environment) -> tuple[Account, ...]:

@@ -1,5 +1,7 @@
 """The application: which commands there are, in the order in which a newcomer needs them."""
 
+from typing import Annotated
+
 import typer
 
 from pipelines.cli import demo, init, load, plan, simulator, sql, status, ui
@@ -19,6 +21,26 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        # Imported here: `pvms --help` doesn't need it.
+        from importlib.metadata import version
+
+        typer.echo(f"pvms {version('smartpvms-warehouse')}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 app.command(help=demo.HELP)(demo.demo)
 app.command(help=init.HELP)(init.init)
 app.command(help=load.HELP)(load.load)

@@ -49,6 +49,12 @@ SMARTPVMS_PASSWORD=
 #PVMS_DUCKDB_THREADS=2
 #PVMS_DUCKDB_MEMORY=2GB
 #PVMS_LOG_LEVEL=INFO
+
+# --- Who is told when nobody looks: no data for a day, a refused login, a full disk, and a daily sign of life. ---
+# A webhook that takes JSON (the address is a secret), or a command that gets the text on its standard input.
+#PVMS_NOTIFY_URL=https://hooks.example.com/services/...
+#PVMS_NOTIFY_COMMAND=mail -s pvms me@example.com
+
 # Where plain `dagster dev` finds Dagster's records: the folder state/dagster of PVMS_HOME, with its whole path.
 # It has to follow PVMS_HOME; the commands of pvms don't read it.
 #DAGSTER_HOME=

@@ -1,8 +1,6 @@
-"""`pvms status`: what is loaded, provisional, missing and quarantined, and what the quota leaves."""
+"""`pvms status`: why nothing is coming and when it will, what is loaded and what is not, and what the quota leaves."""
 
 import json
-from collections import Counter
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,142 +8,163 @@ import typer
 from pipelines.cli.common import guarded, say, settings_for_command, stdout
 from pipelines.cli.sql import as_table
 from pipelines.load.request import EXIT_ERROR
-from schemas.datasets import DATASETS
-from schemas.endpoints import READ_ENDPOINTS
 
 if TYPE_CHECKING:
-    import polars as pl
+    from pipelines.load.standing import Standing
 
-    from pipelines.load.services import Services
-    from pipelines.settings import Settings
+HELP = """Say why nothing is coming and when it will; what is loaded, missing and refused; what the quota leaves.
 
-HELP = """Say what is loaded, provisional, missing and quarantined, what the quota leaves, and the last errors.
+The first line is the answer in one sentence. Asks the vendor nothing; works while loads run.
+With --notify it tells PVMS_NOTIFY_URL or PVMS_NOTIFY_COMMAND what is worth telling, for cron.
 
-Asks the vendor nothing.
+Exit codes: 0 answered; 1 nothing was ever loaded here.
 
 Examples:
 
   pvms status
 
-  pvms status --json | jq .coverage
-"""
+  pvms status --json | jq .answer
 
-ERRORS_SHOWN = 5
+  pvms status --notify
+"""
 
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
+    tell: Annotated[
+        bool, typer.Option("--notify", help="Also tell the webhook or command of the settings what is new.")
+    ] = False,
 ) -> None:
-    """Say what is loaded and what is not."""
+    """Say how things stand."""
 
     def command() -> int:
-        from pipelines.load.services import state_dir
+        from pipelines.load.headline import headline
+        from pipelines.load.standing import standing_of
+        from pipelines.northbound.clock import SystemClock
 
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
-        if not (state_dir(settings.home) / "coverage.sqlite").exists():
-            say("Nothing is loaded yet. Next: pvms load --from yesterday --to yesterday.")
-            say("Without an account: pvms demo.")
-            return EXIT_ERROR
-        found = collect(settings)
+        standing = standing_of(settings, SystemClock())
         if as_json:
-            stdout.print_json(json.dumps(found, default=str))
-        else:
-            show(found)
-        return 0
+            stdout.print_json(json.dumps({"answer": headline(standing), **document(standing)}, default=str))
+        if not standing.started:
+            say(headline(standing))
+        elif not as_json:
+            stdout.print(headline(standing), highlight=False, markup=False)
+            show(standing)
+        if tell:
+            _tell(settings)
+        return 0 if standing.started else EXIT_ERROR
 
     raise typer.Exit(guarded(command))
 
 
-def collect(settings: "Settings") -> dict[str, Any]:
-    """Everything that `status` shows, as plain data."""
-    from pipelines.lake.coverage import Coverage
-    from pipelines.lake.store import Lake
-    from pipelines.load.services import Services, state_dir
+def _tell(settings: Any) -> None:
+    from pipelines.load.notify import wanted
+    from pipelines.load.watch import watch
+    from pipelines.northbound.clock import SystemClock
 
-    rollup = Coverage(state_dir(settings.home) / "coverage.sqlite").rollup()
-    lake = Lake(settings.home)
-    found: dict[str, Any] = {
-        "home": str(settings.home),
-        "coverage": coverage_rows(rollup),
-        "quarantined": lake.read("quarantine").height,
-        "unfolded_parts": lake.pending_parts(),
-        "quota": [],
-        "last_errors": [],
-    }
-    if settings.accounts:
-        with Services.open(settings) as services:
-            found["quota"] = quota_rows(services)
-            found["last_errors"] = last_errors(services)
+    if not wanted(settings):
+        say("Nobody is told: set PVMS_NOTIFY_URL or PVMS_NOTIFY_COMMAND.")
+        return
+    sent = watch(settings, SystemClock().now())
+    say(f"Told: {', '.join(event.event for event in sent) or 'nothing new'}.")
+
+
+def document(standing: "Standing") -> dict[str, Any]:
+    """Everything for JSON; `coverage` and `quota` as flat rows."""
+    found = standing.as_dict()
+    found["coverage"] = coverage_rows(standing)
+    found["quota"] = quota_rows(standing)
     return found
 
 
-def coverage_rows(rollup: "pl.DataFrame") -> list[dict[str, Any]]:
+def coverage_rows(standing: "Standing") -> list[dict[str, Any]]:
     """A row per dataset: first and last period, and how many plant periods are in each state."""
-    rows = []
-    for name in (name for name in DATASETS if name in set(rollup["dataset"])):
-        mine = rollup.filter(rollup["dataset"] == name)
-        states = Counter(mine["state"].to_list())
-        rows.append(
-            {
-                "dataset": name,
-                "first": mine["period"].min(),
-                "last": mine["period"].max(),
-                "rows": int(mine["rows"].sum() or 0),
-                **{
-                    state: states.get(state, 0)
-                    for state in ("final", "provisional", "missing", "empty", "suspect", "denied")
-                },
-            }
-        )
-    return rows
-
-
-def quota_rows(services: "Services") -> list[dict[str, Any]]:
-    """A row per endpoint that was called lately or is closed: used, limit, next possible call."""
-    from pipelines.load.fleet import current_fleet
-
-    services.client.counts = current_fleet(services).counts
-    rows = []
-    for endpoint in READ_ENDPOINTS:
-        allowance = services.client.allowance(endpoint)
-        rows.append(
-            {
-                "endpoint": endpoint,
-                "used": allowance.used,
-                "limit": allowance.limit,
-                "next": "now" if allowance.granted else allowance.next_at,
-            }
-        )
-    return rows
-
-
-def last_errors(services: "Services") -> list[dict[str, Any]]:
-    """The latest calls of the last week that did not end well."""
-    since = datetime.now(UTC) - timedelta(days=7)
-    bad = [call for call in services.client.ledger.calls(since) if call.outcome != "ok"]
     return [
         {
-            "called_at": call.called_at,
-            "endpoint": call.endpoint,
-            "outcome": call.outcome or "its process ended",
-            "code": call.fail_code,
-            "asked": call.asked[:80],
+            "dataset": each.dataset,
+            "first": each.first,
+            "last": each.last,
+            "newest_data": each.newest_data,
+            "rows": each.rows,
+            **{state: each.states.get(state, 0) for state in ("final", "provisional", "missing", "empty")},
+            **{state: each.states.get(state, 0) for state in ("suspect", "denied")},
+            "calls_left": each.calls_left,
         }
-        for call in bad[-ERRORS_SHOWN:]
+        for each in standing.datasets
     ]
 
 
-def show(found: dict[str, Any]) -> None:
+def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
+    """A row per account and endpoint: used, free, and when the next call may go out."""
+    return [
+        {
+            "account": account.account,
+            "endpoint": each.endpoint,
+            "used": each.used,
+            "limit": each.limit,
+            "free": each.free,
+            "next": "denied" if each.denied else each.next_at or "now",
+        }
+        for account in standing.accounts
+        for each in account.endpoints
+    ]
+
+
+def show(standing: "Standing") -> None:
     """Print the tables for a person."""
+    from pipelines.load.headline import gigabytes, moment
+
     for title, rows in (
-        ("Plant periods by state", found["coverage"]),
-        ("Quota", found["quota"]),
-        ("Last calls that did not end well", found["last_errors"]),
+        ("Plant periods by state", coverage_rows(standing)),
+        ("Quota", quota_rows(standing)),
+        (
+            "Refused by the vendor",
+            [{"dataset": d.dataset, "periods": d.periods, "last": d.last_at, "why": d.reason} for d in standing.denied],
+        ),
+        (
+            "Last calls that did not end well",
+            [
+                {"at": e.at, "account": e.account, "endpoint": e.endpoint, "code": e.code, "words": e.words}
+                for e in standing.last_errors
+            ],
+        ),
     ):
         if rows:
-            names = list(rows[0])
-            stdout.print(as_table(names, [tuple(row.values()) for row in rows], title))
-    stdout.print(f"Records in quarantine: {found['quarantined']}")
-    if found["unfolded_parts"]:
-        say(f"{found['unfolded_parts']} landing parts of an interrupted load wait; the next load folds them.")
+            names = [name.replace("_", " ") for name in rows[0]]
+            stdout.print(as_table(names, [tuple(map(_short, row.values())) for row in rows], title))
+    for account in standing.accounts:
+        if account.login == "refused":
+            stdout.print(f"Login of {account.account}: refused since {moment(account.login_at)}: {account.login_words}")
+    if standing.refused_plants:
+        stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}")
+    if standing.plants_without_zone:
+        stdout.print(f"Plants without a time zone, not loaded: {', '.join(standing.plants_without_zone)}")
+    age = standing.at - standing.last_data_at if standing.last_data_at else None
+    stdout.print(
+        f"Newest data came {moment(standing.last_data_at)}"
+        + (f" ({_ago(age.total_seconds())} ago)" if age else "")
+        + f"; {standing.plants} plants, {standing.devices} devices, listed {moment(standing.listed_at)}.",
+        highlight=False,
+    )
+    stdout.print(
+        f"Records in quarantine: {standing.quarantined}. Disk: {gigabytes(standing.disk_free_bytes)} of "
+        f"{gigabytes(standing.disk_total_bytes)} free. Warehouse published: {moment(standing.published_at)}.",
+        highlight=False,
+    )
+    if standing.unfolded_parts and not standing.loading:
+        say(f"{standing.unfolded_parts} landing parts of an interrupted load wait; the next load folds them.")
+
+
+def _short(value: Any) -> Any:
+    from datetime import datetime
+
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value
+
+
+def _ago(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from pipelines.load.after import after_load
 from pipelines.load.asking import Asker, LoadStopped
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet
@@ -139,6 +140,7 @@ def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: d
     if build and needs_build(services, report):
         build_and_publish(services, watch)
         report.published = True
+    after_load(services, report)
     return report
 
 

@@ -119,6 +119,35 @@ class Transport:
         self._http.close()
 
 
+def post_elsewhere(url: str, json_body: Mapping[str, Any], *, timeout_s: float) -> int:
+    """Send one JSON document to an address that is not the vendor's; the HTTP status. The body isn't read.
+
+    No ledger, no session, no redirect. TransportError's tree if no answer came; the address, which may be a secret,
+    is in none of them.
+    """
+    loopback = is_loopback(urlsplit(url).hostname or "")
+    try:
+        with (
+            httpx.Client(
+                headers={"User-Agent": default_user_agent()},
+                timeout=timeout_s,
+                verify=_ssl_context(),
+                trust_env=not loopback,
+                follow_redirects=False,
+            ) as http,
+            http.stream("POST", url, json=dict(json_body)) as response,
+        ):
+            return response.status_code
+    except httpx.TimeoutException:
+        raise Timeout(f"no answer within {timeout_s:.0f} s") from None
+    except httpx.ConnectError as error:
+        kind = CertificateNotTrusted if _is_about_certificate(error) else ServerUnreachable
+        raise kind("no connection, or no trust in its certificate") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        # The library's own words may hold the address.
+        raise BadAnswer(f"the exchange failed ({type(error).__name__})") from None
+
+
 def checked_base_url(base_url: str) -> str:
     """The address without a trailing slash; WrongAddress unless https, or http to loopback."""
     parts = urlsplit(base_url.strip())

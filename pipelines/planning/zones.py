@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from timezonefinder import TimezoneFinder
+
+from schemas.time_zones import is_zone
 
 ZoneSource = Literal["plants_file", "coordinates", "grid_connection_date", "default"]
 
@@ -69,15 +70,6 @@ def resolve_zone(
         f"The time zone of plant {plant_code} is unknown: it has no usable coordinates and no grid connection "
         f"date with an offset. Name it in the plants file (plant_code,time_zone) or set PVMS_DEFAULT_TIME_ZONE."
     )
-
-
-def is_zone(name: str) -> bool:
-    """Whether `name` is an IANA zone of the installed time zone data."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _checked(name: str, who: str) -> str:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pipelines.planning.zones import (
     HALF_HOUR_ZONES,
     ZoneUnknown,
-    is_zone,
     resolve_zone,
     zone_at,
     zone_of_offset,
 )
+from schemas.time_zones import is_zone
 
 CONNECTED = "2020-02-06T00:00:00+08:00"
 

@@ -1,0 +1,121 @@
+"""What is loaded, in a few figures a dataset: added up inside SQLite, so that a long history stays quick to look at."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from schemas.datasets import DATASETS
+from schemas.endpoints import ENDPOINTS
+
+STATES: Final = ("missing", "denied", "suspect", "provisional", "final", "empty")
+"""The state that asks for most attention first, as in ops.coverage."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_RANK: Final = " ".join(f"when '{state}' then {rank}" for rank, state in enumerate(STATES))
+
+_PLANT_PERIODS: Final = f"""
+select dataset, rank, count(*), min(period), max(period), sum(rows), max(extracted_at), max(iif(rows > 0, period, null))
+from (
+    select dataset, period, min(case state {_RANK} end) as rank, sum(rows) as rows, max(extracted_at) as extracted_at
+    from cell group by dataset, plant_code, period
+)
+group by dataset, rank
+"""  # noqa: S608  built from constants
+
+_REFUSED: Final = """
+select dataset, coalesce(reason, ''), count(*), max(extracted_at) from cell where state = 'denied'
+group by dataset, reason order by dataset, count(*) desc
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """One dataset: how many plant periods are in each state, from when to when, and about how many calls are left."""
+
+    dataset: str
+    first: date
+    last: date
+    newest_data: date | None
+    """The newest period (its first local date) that rows are there of."""
+    newest_final: date | None
+    rows: int
+    states: Mapping[str, int]
+    last_read_at: datetime | None
+    calls_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why device or plant periods of a dataset are denied, in the words that were kept."""
+
+    dataset: str
+    reason: str
+    periods: int
+    last_at: datetime | None
+
+
+def summary(path: Path) -> list[DatasetSummary]:
+    """Every dataset that coverage knows, in the catalog's order."""
+    with closing(sqlite3.connect(path, timeout=60)) as db:
+        groups = db.execute(_PLANT_PERIODS).fetchall()
+        left = _calls_left(db)
+    found = []
+    for name in (name for name in DATASETS if any(row[0] == name for row in groups)):
+        mine = [row for row in groups if row[0] == name]
+        newest = [row[7] for row in mine if row[7]]
+        final = [row[4] for row in mine if STATES[row[1]] in ("final", "empty")]
+        read = [row[6] for row in mine if row[6] is not None]
+        found.append(
+            DatasetSummary(
+                dataset=name,
+                first=date.fromisoformat(min(row[3] for row in mine)),
+                last=date.fromisoformat(max(row[4] for row in mine)),
+                newest_data=date.fromisoformat(max(newest)) if newest else None,
+                newest_final=date.fromisoformat(max(final)) if final else None,
+                rows=sum(row[5] for row in mine),
+                states={state: sum(row[2] for row in mine if STATES[row[1]] == state) for state in STATES},
+                last_read_at=_instant(max(read)) if read else None,
+                calls_left=left.get(name, 0),
+            )
+        )
+    return found
+
+
+def denied(path: Path) -> list[Denied]:
+    """The reasons of what is denied, those with most periods first."""
+    with closing(sqlite3.connect(path, timeout=60)) as db:
+        return [Denied(d, reason, count, _instant(at)) for d, reason, count, at in db.execute(_REFUSED).fetchall()]
+
+
+def _calls_left(db: sqlite3.Connection) -> dict[str, int]:
+    """About how many calls carry what is missing: the subjects of each window, so many at a time."""
+    # The window of one call: three days of history; a day, a month or a year of reports, or a life.
+    windows = {
+        "range": "cast(julianday(period) / 3 as integer)",
+        "day": "period",
+        "month": "substr(period, 1, 7)",
+        "year": "substr(period, 1, 4)",
+        "life": "''",
+    }
+    left = {}
+    for name, spec in DATASETS.items():
+        if spec.window not in windows:
+            continue
+        endpoint = ENDPOINTS[spec.endpoint]
+        seats = endpoint.max_plants if spec.subject == "plant" else endpoint.max_devices
+        query = (
+            f"select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects from cell "  # noqa: S608
+            f"where dataset = ?2 and state in ('missing', 'suspect') group by {windows[spec.window]})"
+        )
+        (calls,) = db.execute(query, (seats or 1, name)).fetchone()
+        left[name] = calls or 0
+    return left
+
+
+def _instant(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)

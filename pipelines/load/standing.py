@@ -1,0 +1,326 @@
+"""How a home stands: what is loaded, what is left, what the accounts may do now and what they were last told.
+
+Only looks: asks the vendor nothing, and makes nothing where there is nothing yet. Everything is plain data, so that
+`pvms status`, its JSON and the messages to people who are not looking say the same.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+
+from pipelines.lake.coverage import Coverage
+from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, summary
+from pipelines.lake.paths import paths_of
+from pipelines.lake.store import Lake
+from pipelines.load.fleet import current_fleet
+from pipelines.load.refused import read_refused
+from pipelines.load.services import Services, state_dir
+from pipelines.northbound.client import LEDGER_FILE, TOKENS_FILE, Client
+from pipelines.northbound.clock import Clock
+from pipelines.northbound.codes import meaning_of
+from pipelines.northbound.errors import LoginRefused, NorthboundError
+from pipelines.northbound.ledger import CallRecord, Ledger
+from pipelines.northbound.tokens import TokenCache
+from pipelines.planning.calendar import period_window, today
+from pipelines.planning.cells import final_margin
+from pipelines.settings import Account, Settings, SettingsError
+from schemas.datasets import DATASETS
+from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS
+
+LOOK_BACK: Final = timedelta(days=8)
+"""How far back calls are looked at: a week, and the day that may be missing at its end."""
+
+ERRORS_SHOWN: Final = 5
+
+DAY: Final = timedelta(days=1)
+
+INVENTORY: Final = frozenset({"stations", "getDevList"})
+"""Endpoints whose rows are no measurements."""
+
+LISTED: Final = pl.col("last_seen_at") == pl.col("last_seen_at").max()
+"""Rows that the latest listing named."""
+
+UNDER_WAY: Final = timedelta(seconds=90)
+"""A call without an ending that is younger than this may still be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeen:
+    """A call that did not end well: when, what was asked, what came back, in words."""
+
+    at: datetime
+    account: str
+    endpoint: str
+    outcome: str
+    code: int | None
+    words: str
+    asked: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStanding:
+    """What an account's quota leaves of one endpoint. `next_at` None: now."""
+
+    endpoint: str
+    used: int
+    limit: int
+    free: int
+    per_day: int
+    next_at: datetime | None
+    denied: bool
+    refused_lately: int
+    """Times that the vendor refused it for calling too often (407), in the last day."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """One account: whether it can log in, and its endpoints."""
+
+    account: str
+    login: str
+    """refused, ok (a login or a call has succeeded lately) or unknown."""
+    login_at: datetime | None
+    login_words: str | None
+    login_todo: str | None
+    endpoints: tuple[EndpointStanding, ...]
+
+    def endpoint(self, name: str) -> EndpointStanding | None:
+        """The standing of one endpoint."""
+        return next((each for each in self.endpoints if each.endpoint == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything at one instant (aware UTC)."""
+
+    home: str
+    at: datetime
+    started: bool
+    """Whether anything was ever loaded or asked here."""
+    account_problem: str | None
+    """Why no account can be used, if none can."""
+    accounts: tuple[AccountStanding, ...]
+    datasets: tuple[DatasetSummary, ...]
+    denied: tuple[Denied, ...]
+    refused_plants: tuple[str, ...]
+    plants: int
+    devices: int
+    plants_without_zone: tuple[str, ...]
+    listed_at: datetime | None
+    quarantined: int
+    unfolded_parts: int
+    loading: bool
+    """Whether a process is asking the vendor just now."""
+    last_call_at: datetime | None
+    first_call_at: datetime | None
+    """Of the last week."""
+    last_data_at: datetime | None
+    rows_last_day: int
+    calls_last_day: int
+    busy_lately: int
+    """Calls of the last day that the vendor's whole system turned away (403, 429, 503)."""
+    last_errors: tuple[CallSeen, ...]
+    next_fresh_at: datetime | None
+    disk_free_bytes: int
+    disk_total_bytes: int
+    warehouse_bytes: int
+    published_at: datetime | None
+
+    @property
+    def periods(self) -> Mapping[str, int]:
+        """Plant periods of all datasets by state."""
+        states: dict[str, int] = {}
+        for each in self.datasets:
+            for state, count in each.states.items():
+                states[state] = states.get(state, 0) + count
+        return states
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: instants and dates stay objects."""
+        return asdict(self)
+
+
+def standing_of(
+    settings: Settings, clock: Clock, services: Services | None = None, *, accounts_too: bool = True
+) -> Standing:
+    """Look at a home. `services` saves opening them anew; `accounts_too=False` leaves quotas and logins out."""
+    now = clock.now()
+    home, state = settings.home, state_dir(settings.home)
+    coverage_file = state / "coverage.sqlite"
+    has_coverage = coverage_file.exists()
+    calls = _calls(settings, now)
+    problem: str | None = None
+    accounts: tuple[AccountStanding, ...] = ()
+    if accounts_too:
+        try:
+            accounts = _accounts(settings, clock, services, calls)
+        except (SettingsError, NorthboundError) as error:
+            problem = str(error)
+    lake = services.lake if services else Lake(home)
+    datasets = summary(coverage_file) if has_coverage else []
+    plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
+    devices = lake.read("devices", ["device_id", "last_seen_at"])
+    listed_at = plants["last_seen_at"].max() if plants.height else None
+    present = plants.filter(LISTED)
+    published = paths_of(home).published
+    disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
+    lately = [call for call in calls if call.called_at > now - DAY]
+    read_at = [each.last_read_at for each in datasets if each.last_read_at and each.rows]
+    with_rows = [call.called_at for call in calls if _brought_data(call)]
+    return Standing(
+        home=str(home),
+        at=now,
+        started=has_coverage or bool(calls),
+        account_problem=problem,
+        accounts=accounts,
+        datasets=tuple(datasets),
+        denied=tuple(denied(coverage_file)) if has_coverage else (),
+        refused_plants=tuple(sorted(read_refused(state / "refused_plants.json", now))),
+        plants=present.height,
+        devices=devices.filter(LISTED).height,
+        plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
+        listed_at=listed_at,  # type: ignore[arg-type]
+        quarantined=lake.read("quarantine", ["dataset"]).height,
+        unfolded_parts=lake.pending_parts(),
+        loading=(has_coverage and Coverage(coverage_file).claimed_by_others("status", now))
+        or any(call.outcome is None and now - call.called_at < UNDER_WAY for call in calls),
+        last_call_at=calls[-1].called_at if calls else None,
+        first_call_at=calls[0].called_at if calls else None,
+        last_data_at=max([*with_rows, *read_at], default=None),
+        rows_last_day=sum(call.rows or 0 for call in lately if _brought_data(call)),
+        calls_last_day=len(lately),
+        busy_lately=sum(call.outcome == "system_busy" for call in lately),
+        last_errors=tuple(_seen(call) for call in calls if _went_wrong(call, now))[-ERRORS_SHOWN:],
+        next_fresh_at=_next_fresh(present["time_zone"].drop_nulls().unique().to_list(), now),
+        disk_free_bytes=disk.free,
+        disk_total_bytes=disk.total,
+        warehouse_bytes=published.stat().st_size if published.exists() else 0,
+        published_at=datetime.fromtimestamp(published.stat().st_mtime, UTC) if published.exists() else None,
+    )
+
+
+def clients_of(services: Services) -> Mapping[str, Client]:
+    """Every account's client, by name."""
+    return {services.client.account: services.client}
+
+
+def remembered_refusal(settings: Settings, account: Account) -> tuple[datetime, str] | None:
+    """When and with what words this account's present secret was refused, if it was."""
+    path = state_dir(settings.home) / TOKENS_FILE
+    if not path.exists():
+        return None
+    found = TokenCache(path).refusal(account.base_url, account.username, account.password.get_secret_value())
+    return (found.at, in_words(found.message, found.code)) if found else None
+
+
+def in_words(message: str, code: int | None) -> str:
+    """A vendor's message with its number and what the reference says of it."""
+    if code is None:
+        return message
+    return f"{message.rstrip('. ')} (code {code}: {(meaning_of(code) or 'not in the reference').rstrip('.')})"
+
+
+def _calls(settings: Settings, now: datetime) -> Sequence[CallRecord]:
+    path = state_dir(settings.home) / LEDGER_FILE
+    return Ledger(path).calls(now - LOOK_BACK) if path.exists() else []
+
+
+def _brought_data(call: CallRecord) -> bool:
+    return call.outcome == "ok" and bool(call.rows) and call.endpoint not in INVENTORY
+
+
+def _went_wrong(call: CallRecord, now: datetime) -> bool:
+    return call.outcome != "ok" and (call.outcome is not None or now - call.called_at >= UNDER_WAY)
+
+
+def _seen(call: CallRecord) -> CallSeen:
+    outcome = call.outcome or "cut_off"
+    words = meaning_of(call.fail_code) if call.fail_code else None
+    if words is None:
+        words = "its process ended before the answer came" if outcome == "cut_off" else outcome.replace("_", " ")
+    return CallSeen(
+        call.called_at, call.account, call.endpoint, outcome, call.fail_code, words, call.asked[:200], call.why
+    )
+
+
+def _accounts(
+    settings: Settings, clock: Clock, services: Services | None, calls: Sequence[CallRecord]
+) -> tuple[AccountStanding, ...]:
+    if not settings.accounts or not state_dir(settings.home).exists():
+        return ()
+    with _opened(settings, clock, services) as opened:
+        fleet = current_fleet(opened)
+        found = []
+        for name, client in clients_of(opened).items():
+            client.counts = fleet.counts
+            account = next(each for each in settings.accounts if each.name == name)
+            mine = [call for call in calls if call.account == name]
+            found.append(_account(settings, account, client, mine, clock.now()))
+        return tuple(found)
+
+
+@contextmanager
+def _opened(settings: Settings, clock: Clock, services: Services | None) -> Iterator[Services]:
+    if services is not None:
+        yield services
+        return
+    with Services.open(settings, clock) as opened:
+        yield opened
+
+
+def _account(
+    settings: Settings, account: Account, client: Client, calls: Sequence[CallRecord], now: datetime
+) -> AccountStanding:
+    refusal = remembered_refusal(settings, account)
+    good = [call.called_at for call in calls if call.outcome == "ok"]
+    login = "refused" if refusal else "ok" if good else "unknown"
+    return AccountStanding(
+        account=account.name,
+        login=login,
+        login_at=refusal[0] if refusal else max(good, default=None),
+        login_words=refusal[1] if refusal else None,
+        login_todo=LoginRefused.default_advice if refusal else None,
+        endpoints=tuple(_endpoint(account, client, calls, name, now) for name in READ_ENDPOINTS),
+    )
+
+
+def _endpoint(
+    account: Account, client: Client, calls: Sequence[CallRecord], name: str, now: datetime
+) -> EndpointStanding:
+    allowance = client.allowance(name)
+    quota = ENDPOINTS[name].quotas[account.flow_control]
+    mine = [call for call in calls if call.endpoint == name and call.outcome is not None]
+    return EndpointStanding(
+        endpoint=name,
+        used=allowance.used,
+        limit=allowance.limit,
+        free=max(0, allowance.limit - allowance.used) if allowance.granted else 0,
+        per_day=int(allowance.limit * DAY / timedelta(seconds=quota.window_seconds)),
+        next_at=allowance.next_at,
+        denied=[call.outcome for call in mine if call.outcome in ("ok", "permission_denied")][-1:]
+        == ["permission_denied"],
+        refused_lately=sum(call.outcome == "rate_limited" and call.called_at > now - DAY for call in mine),
+    )
+
+
+def _next_fresh(zones: Sequence[str], now: datetime) -> datetime | None:
+    """When the next local day is over and settled somewhere in the fleet, so that it can be read for good."""
+    margin = final_margin("device_history")
+    ends = []
+    for zone in zones:
+        end = period_window("day", today(now - margin, zone), zone).end + margin
+        ends.append(end)
+    return min(ends, default=None)
+
+
+def complete_until(standing: Standing) -> date | None:
+    """The last date up to which every dataset by day has been read for good."""
+    daily = [each.newest_final for each in standing.datasets if DATASETS[each.dataset].period == "day"]
+    known = [each for each in daily if each is not None]
+    return min(known) if known and len(known) == len(daily) else None
