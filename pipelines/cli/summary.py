@@ -15,6 +15,11 @@ def summary_lines(report: LoadReport) -> list[str]:
         lines = []  # a row of zeros above what went wrong would look like a result
     if report.provisional or report.empty:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
+    if report.suspect:
+        lines.append(
+            f"{_n(report.suspect, 'period')} suspect: answered with nothing though there had been data; "
+            "asked again some hours later, and believed when a day later says the same."
+        )
     if report.quarantined or report.unreadable_cells or report.implausible_values:
         lines.append(
             f"{_n(report.quarantined, 'record')} in quarantine (ops.quarantine); values: "

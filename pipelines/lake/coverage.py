@@ -209,6 +209,16 @@ class Coverage:
                     found[subject, period] = Entry(dataset, subject, plant, period, state, rows, instant, reason)
         return found
 
+    def with_rows(self, dataset: str, subjects: Collection[str]) -> set[str]:
+        """Those of the subjects that the dataset has ever had rows of."""
+        with closing(self._connect()) as connection:
+            found = connection.execute(
+                "select distinct subject from cell "
+                "where dataset = ? and rows > 0 and subject in (select value from json_each(?))",
+                (dataset, orjson.dumps(list(subjects)).decode()),
+            ).fetchall()
+        return {subject for (subject,) in found}
+
     def rollup(self) -> pl.DataFrame:
         """The rows of ops.coverage, one per dataset, plant and period.
 

@@ -142,7 +142,7 @@ class Carrier:
         cells = {cell for cell in call.cells if cell.subject in subjects}
         cells.update(answered_cells(dataset, call, subjects, reply.answer.server_time))
         cells.update(served_cells(dataset, call, subjects, decoded.rows, reply.answer.server_time))
-        answered = Answered(dataset, cells, subjects, reply.answer.server_time)
+        answered = Answered(dataset, cells, subjects, reply.answer.server_time, blank=reply.answer.rows == 0)
         # A report's row of another period (an hour labelled by its end) lands, but covers nothing.
         rows = keep_answered_periods(decoded.rows, answered) if isinstance(call, HistoryCall) else decoded.rows
         land_rows(self.services, self.report, table, rows)

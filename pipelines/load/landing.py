@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import polars as pl
 
@@ -14,6 +15,11 @@ from pipelines.load.services import Services
 from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of
 from schemas.datasets import DATASETS
 from schemas.tables import Table
+
+DOUBTED_FOR: Final = timedelta(days=1)
+"""How long nothing at all where there had been data is doubted."""
+
+_BLANK_SINCE: Final = "answered with nothing, though there had been data, since "
 
 
 def note_side_results(services: Services, report: LoadReport, decoded: Decoded) -> None:
@@ -38,12 +44,16 @@ def land_rows(services: Services, report: LoadReport, table: Table, rows: pl.Dat
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The cells that one answer speaks for, with their subjects, and when the server said so."""
+    """The cells that one answer speaks for, with their subjects, and when the server said so.
+
+    `blank`: it was a success without a single record.
+    """
 
     dataset: str
     cells: Collection[Cell]
     subjects: Mapping[str, Subject]
     read_at: datetime
+    blank: bool = False
 
 
 def keep_answered_periods(rows: pl.DataFrame, answered: Answered) -> pl.DataFrame:
@@ -66,19 +76,21 @@ def keep_answered_periods(rows: pl.DataFrame, answered: Answered) -> pl.DataFram
 
 
 def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: Answered) -> None:
-    """Record what the answered cells are now: final, empty, or provisional."""
+    """Record what the answered cells are now: final, empty, provisional or suspect."""
     subject = subject_column(answered.dataset)
     counted = rows.group_by(pl.col(subject).cast(pl.String).alias("subject"), "local_date").len()
     found: dict[tuple[str, date], int] = {(s, day): n for s, day, n in counted.iter_rows()}
     period, margin = period_of(answered.dataset), final_margin(answered.dataset)
     # A server whose clock is ahead must not settle a period that runs on.
     read_at = min(answered.read_at, services.clock.now())
+    doubts = _doubts(services, answered)
     entries = []
     for cell in answered.cells:
         known = answered.subjects[cell.subject]
         n = found.get((cell.subject, cell.period), 0)
         settled = is_final(period, cell.period, known.zone, read_at, margin)
-        state: State = "provisional" if not settled else "final" if n else "empty"
+        doubt = doubts.get(cell) if settled else None
+        state: State = "provisional" if not settled else "suspect" if doubt else "final" if n else "empty"
         entries.append(
             Entry(
                 dataset=answered.dataset,
@@ -88,13 +100,44 @@ def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: 
                 state=state,
                 rows=n,
                 extracted_at=answered.read_at,
-                reason=None,
+                reason=doubt,
             )
         )
         report.provisional += state == "provisional"
         report.empty += state == "empty"
+        report.suspect += state == "suspect"
     services.coverage.record(entries)
     report.cells[answered.dataset] = report.cells.get(answered.dataset, 0) + len(entries)
+
+
+def _doubts(services: Services, answered: Answered) -> Mapping[Cell, str]:
+    """Why cells of a blank answer aren't taken for empty yet.
+
+    Servers are known to answer so when a permission is gone, and when they fail inside. So nothing at all for
+    subjects that have had data counts once a second reading, a day later, says the same. An answer that holds data
+    of others is believed at once.
+    """
+    if not answered.blank:
+        return {}
+    had = services.coverage.with_rows(answered.dataset, {cell.subject for cell in answered.cells})
+    mine = [cell for cell in answered.cells if cell.subject in had]
+    known = services.coverage.entries_of([(cell.dataset, cell.subject, cell.period) for cell in mine])
+    doubts = {}
+    for cell in mine:
+        entry = known.get((cell.subject, cell.period))
+        if entry is not None and entry.state in ("final", "empty"):
+            continue
+        since = _blank_since(entry) or answered.read_at
+        if answered.read_at - since < DOUBTED_FOR:
+            doubts[cell] = f"{_BLANK_SINCE}{since.isoformat()}"
+    return doubts
+
+
+def _blank_since(entry: Entry | None) -> datetime | None:
+    """When a suspect cell was first answered with nothing."""
+    if entry is None or entry.state != "suspect" or not (entry.reason or "").startswith(_BLANK_SINCE):
+        return None
+    return datetime.fromisoformat((entry.reason or "").removeprefix(_BLANK_SINCE))
 
 
 def deny(

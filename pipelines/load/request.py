@@ -107,6 +107,7 @@ class LoadReport:
     already_covered: int = 0
     provisional: int = 0
     empty: int = 0
+    suspect: int = 0
     quarantined: int = 0
     unreadable_cells: int = 0
     implausible_values: int = 0
@@ -158,6 +159,7 @@ class LoadReport:
             "periods_already_there": self.already_covered,
             "periods_provisional": self.provisional,
             "periods_empty": self.empty,
+            "periods_suspect": self.suspect,
             "records_quarantined": self.quarantined,
             "unreadable_cells": self.unreadable_cells,
             "implausible_values": self.implausible_values,

@@ -7,6 +7,7 @@ from typing import Final
 
 from pipelines.lake.coverage import Entry
 from pipelines.load.fleet import Fleet
+from pipelines.load.landing import DOUBTED_FOR
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.planning.calendar import period_window, today
@@ -25,6 +26,12 @@ LATE_DATA_FOR: Final = timedelta(days=7)
 """An empty period is asked again until then: a logger that was offline sends what it kept when it is back."""
 
 EMPTY_REREAD_AFTER: Final = timedelta(days=1)
+
+SUSPECT_REREAD_AFTER: Final = timedelta(hours=6)
+"""Nothing at all where there had been data is doubted; a fresh period is asked again after some hours, an old one,
+which nobody waits for, after a day, when a second nothing is believed."""
+
+FRESH_FOR: Final = timedelta(days=3)
 
 SEAT_REACH: Final = timedelta(days=2)
 """A history window has three days, so nothing further than two days from a wanted day can ride along."""
@@ -82,6 +89,8 @@ class Wanting:
                 continue
             elif entry.state == "provisional":
                 self.report.provisional += 1
+            elif entry.state == "suspect":
+                self.report.suspect += 1
             elif entry.state == "denied":
                 self._report_denied(dataset, entry)
             else:
@@ -112,8 +121,10 @@ class Wanting:
 
         def wanted(cell: Cell) -> bool:
             entry = known.get((cell.subject, cell.period))
+            if entry is not None and entry.state == "suspect":
+                return due_again(cell, entry, everyone[cell.subject].zone, now)
             if entry is not None:
-                return entry.state in ("missing", "suspect")
+                return entry.state == "missing"
             # Days that have not ended would be read again anyway, so they don't ride along unasked.
             ended = cell.period < today(now, everyone[cell.subject].zone)
             return start is not None and cell.period >= start and ended
@@ -136,4 +147,7 @@ def due_again(cell: Cell, entry: Entry, zone: str, now: datetime) -> bool:
     if entry.state == "empty":
         read_late = entry.extracted_at >= period_window(period, cell.period, zone).end + LATE_DATA_FOR
         return not read_late and age >= EMPTY_REREAD_AFTER
-    return entry.state in ("missing", "suspect")
+    if entry.state == "suspect":
+        fresh = now < period_window(period, cell.period, zone).end + FRESH_FOR
+        return age >= (SUSPECT_REREAD_AFTER if fresh else DOUBTED_FOR)
+    return entry.state == "missing"

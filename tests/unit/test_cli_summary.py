@@ -38,10 +38,11 @@ def test_a_whole_load_counts_what_it_did() -> None:
 
 
 def test_provisional_empty_and_odd_are_counted() -> None:
-    report = LoadReport(provisional=1, empty=2000, quarantined=3, unreadable_cells=4, implausible_values=5)
+    report = LoadReport(provisional=1, empty=2000, suspect=2, quarantined=3, unreadable_cells=4, implausible_values=5)
     text = text_of(report)
     assert "1 period provisional" in text
     assert "2,000 empty" in text
+    assert "2 periods suspect" in text
     for said in ("3 records in quarantine", "4 unreadable", "5 implausible", "ops.quarantine", "ops.schema_drift"):
         assert said in text
     assert "published" not in text

@@ -48,7 +48,13 @@ def test_an_empty_day_is_asked_for_daily_until_late_data_can_no_longer_come() ->
     assert not due("device_history", "empty", late, late + timedelta(days=30))
 
 
-@pytest.mark.parametrize(("state", "expected"), [("final", False), ("missing", True), ("suspect", True)])
+def test_a_suspect_period_is_asked_again_after_hours_and_an_old_one_after_a_day() -> None:
+    fresh, old = ENDED + timedelta(hours=2), ENDED + timedelta(days=20)
+    assert [due("device_history", "suspect", fresh, fresh + timedelta(hours=h)) for h in (5, 6)] == [False, True]
+    assert [due("device_history", "suspect", old, old + timedelta(hours=h)) for h in (23, 24)] == [False, True]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("final", False), ("missing", True)])
 def test_other_states(state: State, expected: bool) -> None:
     assert due("plant_daily", state, ENDED, ENDED + timedelta(days=100)) is expected
 

@@ -131,19 +131,56 @@ def test_nothing_where_rows_had_settled_leaves_their_state_and_count(tmp_path: P
 
 
 @pytest.mark.parametrize("second", ["none again", "all"])
-def test_nothing_where_provisional_rows_were_is_suspect_and_read_once_more(tmp_path: Path, second: str) -> None:
+def test_nothing_where_provisional_rows_were_is_suspect_and_read_again_later(tmp_path: Path, second: str) -> None:
     house = House(tmp_path, getKpiStationHour=hours(0, 12))
     house.load(10, 10, "plant_hourly")
     house.clock.advance(2 * 86_400)
-    house.desk.handlers["getKpiStationHour"] = lambda _: []
-    house.load(10, 10, "plant_hourly")
+    house.desk.handlers["getKpiStationHour"] = nothing
+    assert house.load(10, 10, "plant_hourly").suspect == 1
     assert house.states("plant_hourly") == {10: ("suspect", 13)}
-    answers = {"none again": (lambda _: [], 13), "all": (hours(0, 23), 24)}
+    answers = {"none again": (nothing, 13), "all": (hours(0, 23), 24)}
     house.desk.handlers["getKpiStationHour"], rows = answers[second]
+    assert house.load(10, 10, "plant_hourly").suspect == 1
+    assert house.desk.calls["getKpiStationHour"] == 2, "not at once"
+    house.clock.advance(86_400)
     house.load(10, 10, "plant_hourly")
     assert house.states("plant_hourly") == {10: ("final", rows)}
     house.load(10, 10, "plant_hourly")
     assert house.desk.calls["getKpiStationHour"] == 3
+
+
+def test_nothing_for_a_plant_that_has_had_data_is_empty_once_a_later_reading_says_so(tmp_path: Path) -> None:
+    house = House(tmp_path, getKpiStationHour=hours(0, 23))
+    house.load(8, 8, "plant_hourly")
+    house.desk.handlers["getKpiStationHour"] = nothing
+    seen = []
+    for wait_hours in (0, 5, 1, 12, 6, 0):
+        house.clock.advance(wait_hours * 3600)
+        house.load(9, 9, "plant_hourly")
+        seen.append((house.desk.calls["getKpiStationHour"] - 1, house.states("plant_hourly")[9][0]))
+    assert seen == [(1, "suspect"), (1, "suspect"), (2, "suspect"), (3, "suspect"), (4, "empty"), (4, "empty")]
+
+
+def test_nothing_for_a_plant_that_never_had_data_is_empty_at_once(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    assert house.load(9, 9, "plant_hourly").empty == 1
+    assert house.states("plant_hourly") == {9: ("empty", 0)}
+
+
+def test_one_silent_plant_beside_others_is_empty_at_once(tmp_path: Path) -> None:
+    both = [plant("P1"), plant("P2")]
+    house = House(tmp_path, stations=lambda _: both, getKpiStationHour=hours(0, 23))
+    house.desk.handlers["getKpiStationHour"] = lambda body: [
+        {**row, "stationCode": code}
+        for code in ("P1", "P2")
+        for row in hours(0, 23)(body)  # type: ignore[union-attr]
+    ]
+    house.load(8, 8, "plant_hourly")
+    house.desk.handlers["getKpiStationHour"] = hours(0, 23)
+    house.load(9, 9, "plant_hourly")
+    with house.services() as services:
+        known = services.coverage.states("plant_hourly", None, date(2026, 6, 9), date(2026, 6, 9))
+    assert {subject: entry.state for (subject, _), entry in known.items()} == {"P1": "final", "P2": "empty"}
 
 
 def test_a_server_whose_clock_is_ahead_settles_nothing_that_runs_on(tmp_path: Path) -> None:
