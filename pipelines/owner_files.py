@@ -1,7 +1,7 @@
 """The owner's optional CSV files: what the interface does not tell, or tells wrongly (docs/figures.md 2).
 
 `PVMS_PLANTS_FILE` has one row a plant, `PVMS_DEVICES_FILE` one row a device (by `device_id` or `device_sn`).
-Every column but the key is optional; an empty cell means "not known".
+Every column but the key is optional; an empty cell means "not known". The policy file has a module of its own.
 """
 
 import csv
@@ -14,7 +14,10 @@ from zoneinfo import available_timezones
 
 import polars as pl
 
+from pipelines.policy_file import read_policy
 from pipelines.settings import SettingsError
+
+__all__ = ["read_devices_file", "read_plants_file", "read_policy"]
 
 
 def _number(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
@@ -12,12 +12,10 @@ from pipelines.lake.records import Decoded
 from pipelines.lake.validate import validate
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
+from pipelines.planning.again import DOUBTED_FOR
 from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of
 from schemas.datasets import DATASETS
 from schemas.tables import Table
-
-DOUBTED_FOR: Final = timedelta(days=1)
-"""How long nothing at all where there had been data is doubted."""
 
 _BLANK_SINCE: Final = "answered with nothing, though there had been data, since "
 

@@ -7,31 +7,14 @@ from typing import Final
 
 from pipelines.lake.coverage import Entry
 from pipelines.load.fleet import Fleet
-from pipelines.load.landing import DOUBTED_FOR
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
-from pipelines.planning.calendar import period_window, today
-from pipelines.planning.cells import Cell, Subject, final_margin, is_final, period_of, wanted_cells
+from pipelines.planning import again
+from pipelines.planning.calendar import today
+from pipelines.planning.cells import Cell, Subject, wanted_cells
 from pipelines.planning.packing import HistoryCall, fill_seats, pack_history
 from pipelines.planning.reports import ReportCall, pack_reports
 from schemas.datasets import DATASETS
-
-DENIED_FOR: Final = timedelta(days=1)
-"""What the vendor refused is asked again after a day: an owner may have allowed it meanwhile."""
-
-REREAD_AFTER: Final = {"day": timedelta(hours=1), "month": timedelta(hours=12), "year": timedelta(hours=12)}
-"""How old a reading of a running period must be before a load spends a call on a newer one."""
-
-LATE_DATA_FOR: Final = timedelta(days=7)
-"""An empty period is asked again until then: a logger that was offline sends what it kept when it is back."""
-
-EMPTY_REREAD_AFTER: Final = timedelta(days=1)
-
-SUSPECT_REREAD_AFTER: Final = timedelta(hours=6)
-"""Nothing at all where there had been data is doubted; a fresh period is asked again after some hours, an old one,
-which nobody waits for, after a day, when a second nothing is believed."""
-
-FRESH_FOR: Final = timedelta(days=3)
 
 SEAT_REACH: Final = timedelta(days=2)
 """A history window has three days, so nothing further than two days from a wanted day can ride along."""
@@ -133,21 +116,5 @@ class Wanting:
 
 
 def due_again(cell: Cell, entry: Entry, zone: str, now: datetime) -> bool:
-    """Whether a cell that was read, refused or only declared is to be asked for (again).
-
-    A provisional period is asked again once it is over and settled, before that only now and then: its figures grow
-    all the time, and each look costs a call.
-    """
-    age = now - entry.extracted_at
-    period = period_of(cell.dataset)
-    if entry.state == "provisional":
-        return age >= REREAD_AFTER[period] or is_final(period, cell.period, zone, now, final_margin(cell.dataset))
-    if entry.state == "denied":
-        return age >= DENIED_FOR
-    if entry.state == "empty":
-        read_late = entry.extracted_at >= period_window(period, cell.period, zone).end + LATE_DATA_FOR
-        return not read_late and age >= EMPTY_REREAD_AFTER
-    if entry.state == "suspect":
-        fresh = now < period_window(period, cell.period, zone).end + FRESH_FOR
-        return age >= (SUSPECT_REREAD_AFTER if fresh else DOUBTED_FOR)
-    return entry.state == "missing"
+    """Whether a cell that was read, refused or only declared is to be asked for (again)."""
+    return again.due_again(cell, entry.state, entry.extracted_at, zone, now)
