@@ -25,11 +25,27 @@ FlowControl = Literal["dynamic", "static", "oauth"]
 Auth = Literal["account", "oauth"]
 Grain = Literal["auto", "day", "month"]
 
+OAUTH_URL: Final = "https://oauth2.fusionsolar.huawei.com"
+"""The OAuth service that the reference names (3.1.2)."""
+
+NO_SECRET: Final = SecretStr("")
+
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "account": ("smartpvms_base_url", "smartpvms_username", "smartpvms_password"),
+    "oauth": ("smartpvms_base_url", "smartpvms_client_id", "smartpvms_client_secret"),
+}
+"""What each kind of access can't do without."""
+
 ACCOUNT_KEYS: Final = (
     "smartpvms_base_url",
     "smartpvms_auth",
     "smartpvms_username",
     "smartpvms_password",
+    "smartpvms_oauth_url",
+    "smartpvms_client_id",
+    "smartpvms_client_secret",
+    "smartpvms_refresh_token",
+    "smartpvms_redirect_uri",
     "smartpvms_flow_control",
     "smartpvms_language",
 )
@@ -48,15 +64,23 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One login of the interface: where, who, and which flow control applies (reference 3.2, 4)."""
+    """One access to the interface: where, who, and which flow control applies (reference 3, 4).
+
+    `auth` "account" logs in with user name and password; "oauth" uses an owner's consent to the app of `client_id`.
+    """
 
     name: str
     base_url: str
-    username: str
-    password: SecretStr
+    username: str = ""
+    password: SecretStr = NO_SECRET
     auth: Auth = "account"
     flow_control: FlowControl = "dynamic"
     language: str = "en_US"
+    oauth_url: str = OAUTH_URL
+    client_id: str = ""
+    client_secret: SecretStr = NO_SECRET
+    refresh_token: SecretStr | None = None
+    redirect_uri: str | None = None
 
 
 class _Environment(BaseSettings):
@@ -155,13 +179,7 @@ class Settings:
             raise SettingsError(
                 f"PVMS_ACCOUNTS_FILE names {len(self.accounts)} accounts; this version asks with one. Keep one table."
             )
-        only = self.accounts[0]
-        if only.auth == "oauth":
-            raise SettingsError(
-                "SMARTPVMS_AUTH=oauth is not supported by this version. Use an API account: "
-                "SMARTPVMS_AUTH=account with SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD."
-            )
-        return only
+        return self.accounts[0]
 
 
 def find_env_file(start: Path) -> Path | None:
@@ -269,25 +287,26 @@ def _explained(problem: Any) -> str:
 
 
 def _account_of(raw: _Environment) -> tuple[Account, ...]:
-    given = (raw.smartpvms_base_url, raw.smartpvms_username, raw.smartpvms_password)
-    if not any(given) and raw.smartpvms_auth == "account":
+    required = REQUIRED[raw.smartpvms_auth]
+    if raw.smartpvms_auth == "account" and not any(getattr(raw, key) for key in required):
         return ()
-    missing = [
-        name
-        for name, value in zip(("SMARTPVMS_BASE_URL", "SMARTPVMS_USERNAME", "SMARTPVMS_PASSWORD"), given, strict=True)
-        if not value
-    ]
-    if missing and raw.smartpvms_auth == "account":
+    missing = [key.upper() for key in required if not getattr(raw, key)]
+    if missing:
         raise SettingsError(f"{', '.join(missing)} must be set too; `pvms init` writes a commented .env.")
     return (
         Account(
-            name=raw.smartpvms_username or "oauth",
+            name=raw.smartpvms_username or raw.smartpvms_auth,
             base_url=raw.smartpvms_base_url or "",
             username=raw.smartpvms_username or "",
-            password=raw.smartpvms_password or SecretStr(""),
+            password=raw.smartpvms_password or NO_SECRET,
             auth=raw.smartpvms_auth,
             flow_control=raw.smartpvms_flow_control or "dynamic",
             language=raw.smartpvms_language,
+            oauth_url=raw.smartpvms_oauth_url or OAUTH_URL,
+            client_id=raw.smartpvms_client_id or "",
+            client_secret=raw.smartpvms_client_secret or NO_SECRET,
+            refresh_token=raw.smartpvms_refresh_token,
+            redirect_uri=raw.smartpvms_redirect_uri,
         ),
     )
 
@@ -311,27 +330,34 @@ def _account_of_table(name: str, table: Any, path: Path, env_values: dict[str, s
     if unknown:
         raise SettingsError(f"{path} [{name}]: unknown keys {', '.join(unknown)}; known: {', '.join(ACCOUNT_KEYS)}")
 
-    def value(key: str, default: str | None = None) -> str:
-        text = str(table.get(key, default or ""))
+    def given(key: str) -> str:
+        text = str(table.get(key, ""))
         if text.startswith("env:"):
             variable = text.removeprefix("env:")
             text = os.environ.get(variable) or env_values.get(variable) or ""
             if not text:
                 raise SettingsError(f"{path} [{name}]: {key} points at {variable}, which is not set.")
-        if not text:
-            raise SettingsError(f"{path} [{name}]: {key} is missing.")
         return text
 
-    auth = value("smartpvms_auth", "account")
-    flow = value("smartpvms_flow_control", "oauth" if auth == "oauth" else "dynamic")
+    auth = given("smartpvms_auth") or "account"
+    flow = given("smartpvms_flow_control") or ("oauth" if auth == "oauth" else "dynamic")
     if auth not in ("account", "oauth") or flow not in ("dynamic", "static", "oauth"):
         raise SettingsError(f"{path} [{name}]: smartpvms_auth or smartpvms_flow_control has an unknown value.")
+    for key in REQUIRED[auth]:
+        if not given(key):
+            raise SettingsError(f"{path} [{name}]: {key} is missing.")
+    refresh_token = given("smartpvms_refresh_token")
     return Account(
         name=name,
-        base_url=value("smartpvms_base_url"),
-        username=value("smartpvms_username"),
-        password=SecretStr(value("smartpvms_password")),
+        base_url=given("smartpvms_base_url"),
+        username=given("smartpvms_username"),
+        password=SecretStr(given("smartpvms_password")),
         auth=cast(Auth, auth),
         flow_control=cast(FlowControl, flow),
-        language=value("smartpvms_language", "en_US"),
+        language=given("smartpvms_language") or "en_US",
+        oauth_url=given("smartpvms_oauth_url") or OAUTH_URL,
+        client_id=given("smartpvms_client_id"),
+        client_secret=SecretStr(given("smartpvms_client_secret")),
+        refresh_token=SecretStr(refresh_token) if refresh_token else None,
+        redirect_uri=given("smartpvms_redirect_uri") or None,
     )

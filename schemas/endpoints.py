@@ -120,6 +120,14 @@ _ALL: Final = (
         _SESSION_QUOTAS,
     ),
     Endpoint(
+        # On the OAuth service's host. The reference sets it no limit, so the login's is kept to: one an hour is usual.
+        "oauth_token",
+        "/rest/dp/uidm/oauth2/v1/token",
+        "3.1.2.3",
+        "Access token by OAuth",
+        _SESSION_QUOTAS,
+    ),
+    Endpoint(
         "stations",
         "/thirdData/stations",
         "5.1.1.1",
@@ -182,7 +190,10 @@ _ALL: Final = (
 )
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {each.name: each for each in _ALL}
-"""The thirteen read interfaces of 5.1, login and logout, by the last segment of their path."""
+"""The thirteen read interfaces of 5.1, login and logout, by the last segment of their path, and OAuth's token API."""
 
-READ_ENDPOINTS: Final[tuple[str, ...]] = tuple(name for name in ENDPOINTS if name not in ("login", "logout"))
+SESSION_ENDPOINTS: Final = ("login", "logout", "oauth_token")
+"""What opens and ends a session."""
+
+READ_ENDPOINTS: Final[tuple[str, ...]] = tuple(name for name in ENDPOINTS if name not in SESSION_ENDPOINTS)
 """The thirteen interfaces that answer with data."""

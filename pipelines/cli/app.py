@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import demo, init, load, plan, simulator, sql, status, ui
+from pipelines.cli import demo, init, load, login, plan, simulator, sql, status, ui
 
 HELP = """A fleet of solar plants from Huawei SmartPVMS (FusionSolar) into a DuckDB warehouse that analysts trust.
 
@@ -43,6 +43,7 @@ def options(
 
 app.command(help=demo.HELP)(demo.demo)
 app.command(help=init.HELP)(init.init)
+app.command(help=login.HELP)(login.login)
 app.command(help=load.HELP)(load.load)
 app.command(help=plan.HELP)(plan.plan)
 app.command(help=status.HELP)(status.status)

@@ -32,6 +32,19 @@ SMARTPVMS_PASSWORD=
 # Language of alarm texts.
 #SMARTPVMS_LANGUAGE=en_US
 
+# --- OAuth Connect in place of user name and password (reference 3.1): then run `pvms login`. ---
+#SMARTPVMS_AUTH=account
+# What the vendor sent when the app was registered.
+#SMARTPVMS_CLIENT_ID=123456789
+#SMARTPVMS_CLIENT_SECRET=
+# The redirect address that was registered, letter by letter. An address of this machine with a port lets
+# `pvms login` take the answer by itself; with any other you paste it.
+#SMARTPVMS_REDIRECT_URI=http://127.0.0.1:8976/pvms
+# A refresh token from elsewhere; after `pvms login` the one in state/tokens.json counts.
+#SMARTPVMS_REFRESH_TOKEN=
+# The OAuth service.
+#SMARTPVMS_OAUTH_URL=https://oauth2.fusionsolar.huawei.com
+
 # --- Where and what. ---
 # Everything that is written; default: the folder data beside this file. A local disk.
 #PVMS_HOME=data

@@ -9,6 +9,7 @@ from pipelines.cli.common import guarded, say
 from pipelines.load.request import UsageError
 from pipelines.simulator.faults import GROUPS, describe_group, parse_faults
 from pipelines.simulator.fleets import FLEETS
+from pipelines.simulator.oauth import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, OAuthSetup
 from pipelines.simulator.strikes import GRAMMAR
 
 FAULTS = "\n\n".join(
@@ -17,7 +18,8 @@ FAULTS = "\n\n".join(
 
 HELP = f"""Run a SmartPVMS on 127.0.0.1 until interrupted. Prints its address on stdout.
 
-It serves every read endpoint of the reference, with its flow control, sessions, local days and faults.
+It serves every read endpoint of the reference, with its flow control, sessions, local days and faults, and the OAuth
+service with its page of consent.
 Values are made from the sun, clouds and a seed: the same seed gives the same past.
 
 Examples:
@@ -28,6 +30,8 @@ Examples:
   pvms load --from yesterday --to yesterday
 
   pvms simulator --fault deny=getDevHistoryKpi --policy static --window bucket
+
+  pvms simulator --port 8088 --redirect-uri http://127.0.0.1:8976/pvms --fault oauth_refresh=rotate
 
   pvms simulator --fault http_502=getDevHistoryKpi,every=20 --fault steal_session=apart=90
 
@@ -53,6 +57,9 @@ def simulator(
     labels: Annotated[
         Literal["local", "standard"], typer.Option(help="Day labels at local midnight, or at that of standard time.")
     ] = "local",
+    redirect_uri: Annotated[
+        str, typer.Option(help="The redirect address that the simulated OAuth app is registered with.")
+    ] = REDIRECT_URI,
     fault: Annotated[list[str] | None, typer.Option(help="A fault of the list above. May be repeated.")] = None,
     log: Annotated[Path | None, typer.Option(help="Write every request to this file, one JSON object a line.")] = None,
     parent: Annotated[int | None, typer.Option(help="End when the process of this id has ended.")] = None,
@@ -74,8 +81,20 @@ def simulator(
             typer.echo(base_url)
             say(f"{len(world.plants)} plants, {len(world.devices)} devices. Ctrl-C ends it.")
             say("User demo, password demo-password.")
+            say("For pvms login by OAuth, where owner consents with the password owner-password:")
+            say(f"  SMARTPVMS_AUTH=oauth SMARTPVMS_BASE_URL={base_url} SMARTPVMS_OAUTH_URL={base_url}")
+            say(f"  SMARTPVMS_CLIENT_ID={CLIENT_ID} SMARTPVMS_CLIENT_SECRET={CLIENT_SECRET}")
+            say(f"  SMARTPVMS_REDIRECT_URI={redirect_uri}")
 
-        server = Simulator(world, port=port, flow_control=policy, window=window, faults=faults, log_file=log)
+        server = Simulator(
+            world,
+            port=port,
+            flow_control=policy,
+            window=window,
+            faults=faults,
+            log_file=log,
+            oauth=OAuthSetup(redirect_uri=redirect_uri),
+        )
         run_forever(server, on_ready=ready, parent_pid=parent)
         return 0
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from pipelines.lake.coverage import Coverage
 from pipelines.lake.store import Lake
+from pipelines.load.clients import client_for
 from pipelines.northbound.client import Client
 from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.settings import Settings
@@ -34,16 +35,7 @@ class Services:
         clock = clock or SystemClock()
         state = state_dir(settings.home)
         state.mkdir(parents=True, exist_ok=True)
-        client = Client(
-            base_url=account.base_url,
-            username=account.username,
-            password=account.password.get_secret_value(),
-            account=account.name,
-            state_dir=state,
-            flow_control=account.flow_control,
-            clock=clock,
-            language=account.language,
-        )
+        client = client_for(account, state, clock)
         return cls(
             settings=settings,
             clock=clock,

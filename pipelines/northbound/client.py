@@ -28,6 +28,9 @@ from pipelines.northbound.errors import (
 from pipelines.northbound.judge import Page, Verdict, judge_rows
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.ledger import Allowance, FleetCounts, Ledger
+from pipelines.northbound.oauth_app import OAuthApp
+from pipelines.northbound.oauth_grants import GrantCache
+from pipelines.northbound.oauth_session import OAuthSession
 from pipelines.northbound.paging import PagedList
 from pipelines.northbound.session import Credentials, Session
 from pipelines.northbound.tokens import TokenCache
@@ -111,10 +114,11 @@ class Client:
         self,
         *,
         base_url: str,
-        username: str,
-        password: str,
         account: str,
         state_dir: Path,
+        username: str = "",
+        password: str = "",
+        oauth: OAuthApp | None = None,
         flow_control: str = "dynamic",
         clock: Clock | None = None,
         language: str = "en_US",
@@ -123,6 +127,7 @@ class Client:
     ) -> None:
         """Nothing is called yet. ``account`` is the name that ledger and rows carry.
 
+        ``oauth`` takes the place of user name and password where an owner has consented to an app.
         WrongAddress for an address that isn't https (or http to loopback).
         """
         base_url = checked_base_url(base_url)
@@ -132,14 +137,24 @@ class Client:
         self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control)
         self._clock: Clock = clock or SystemClock()
         self._transport = transport or Transport(base_url, user_agent=user_agent)
-        self._session = Session(
-            Credentials(base_url, username, password),
-            account=account,
-            transport=self._transport,
-            cache=TokenCache(state_dir / TOKENS_FILE),
-            ledger=self.ledger,
-            clock=self._clock,
-        )
+        self._session: Session | OAuthSession
+        if oauth is None:
+            self._session = Session(
+                Credentials(base_url, username, password),
+                account=account,
+                transport=self._transport,
+                cache=TokenCache(state_dir / TOKENS_FILE),
+                ledger=self.ledger,
+                clock=self._clock,
+            )
+        else:
+            self._session = OAuthSession(
+                oauth,
+                account=account,
+                cache=GrantCache(state_dir / TOKENS_FILE, client_id=oauth.client_id, account=account),
+                ledger=self.ledger,
+                clock=self._clock,
+            )
 
     def __repr__(self) -> str:
         """The account's name; no secret."""
@@ -158,6 +173,12 @@ class Client:
     def close(self) -> None:
         """Close the connections. The session stays, for the next process to use."""
         self._transport.close()
+        self._session.close()
+
+    @property
+    def session(self) -> Session | OAuthSession:
+        """The session behind the calls: for whoever logs in, or asks what was granted."""
+        return self._session
 
     def logout(self) -> None:
         """End the session for all processes that share it; call it only when the account is to rest."""
@@ -277,6 +298,7 @@ class Client:
             )
         except NorthboundError as error:
             error.endpoint = error.endpoint or known.name
+            self._session.explain(error)
             self._settle(call_id, reply, error=error)
             if isinstance(error, RateLimited):
                 raise self._learned(known, error) from error

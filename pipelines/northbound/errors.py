@@ -9,6 +9,7 @@ the same call may succeed later without anybody's help; only such calls are ever
         ServerUnreachable, CertificateNotTrusted, Timeout, BadAnswer, ServerFault
       WrongAddress            something answers, but not this interface
       LoginRefused            20400, 20001-3, 20403, empty login body: the account stops
+                              (and, by OAuth, those of :mod:`pipelines.northbound.oauth_errors`)
       SessionExpired          305, 306, 307
       PermissionDenied        401, 402: this endpoint isn't allowed to this account
       PlantNotAuthorized      20056, 20045, 20046, 20621, 20622: a plant in the batch isn't allowed
@@ -148,7 +149,7 @@ class LoginRefused(NorthboundError):
         "Management > Northbound Management), not of the web portal. This secret isn't tried again, so that "
         "the account doesn't get locked. Once the password is corrected, the next command tries by itself; if "
         "the password was right and the account was locked (30 minutes) or expired, wait or have it renewed, "
-        "then delete the file state/tokens.json under PVMS_HOME to try the same one again."
+        "then run `pvms login --again` to try the same one again."
     )
 
 

@@ -85,6 +85,22 @@ class Session:
         """What must not show up in any text."""
         return tuple(secret for secret in (self._credentials.password, token) if secret)
 
+    def explain(self, error: NorthboundError) -> None:
+        """Correct an error's advice where it depends on the kind of access: the errors speak of API accounts."""
+
+    def close(self) -> None:
+        """Nothing: the connections are the client's."""
+
+    def at_hand(self) -> bool:
+        """Is there a session that should be good? Costs nothing."""
+        return self._live() is not None
+
+    def login_again(self, *, why: str) -> None:
+        """Log in, even if there is a session or this secret was refused; errors as for :meth:`token`."""
+        with self._cache.login_lock(*self._who):
+            self._cache.forget_refusal(*self._who)
+            self._login(why)
+
     def logout(self) -> None:
         """End the session, for every process that shares it; nothing if there is none."""
         with self._cache.login_lock(*self._who):

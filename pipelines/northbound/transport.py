@@ -16,7 +16,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import certifi
 import httpx
@@ -59,7 +59,7 @@ class Reply:
 
 
 class Transport:
-    """POSTs JSON to one server, over kept connections. Threads may share it.
+    """POSTs JSON or forms to one server, over kept connections. Threads may share it.
 
     Honours HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR, except to a loopback address, which no proxy
     could reach for us.
@@ -97,13 +97,17 @@ class Transport:
     def post(self, path: str, json_body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
         """Send one request and take the whole answer in; TransportError's tree if none came."""
         content = json.dumps(json_body, separators=(",", ":")).encode()
+        return self._post(path, content, {"Content-Type": "application/json", **(headers or {})})
+
+    def post_form(self, path: str, fields: Mapping[str, str]) -> Reply:
+        """Send a form, as the OAuth service wants it; the errors of :meth:`post`."""
+        content = urlencode(fields).encode()
+        return self._post(path, content, {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
         began = time.perf_counter()
         try:
-            response = self._http.post(
-                self.base_url + path,
-                content=content,
-                headers={"Content-Type": "application/json", **(headers or {})},
-            )
+            response = self._http.post(self.base_url + path, content=content, headers=dict(headers))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # "from None": the library's own error holds the request with its headers, and so the token.
             raise _translated(error) from None

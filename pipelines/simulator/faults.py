@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, get_args
 
+from pipelines.simulator.oauth import REFUSED
 from pipelines.simulator.protocol import READ_ENDPOINTS
 from pipelines.simulator.strikes import GRAMMAR, Span, Strikes, When, options, span_of
 
@@ -19,11 +20,14 @@ Strike = bool | str | When | Iterable["str | When"]
 """False or empty: never; True: always; a text or a When: when it says; several: when any of them says so."""
 TokenForm = Literal["lower", "upper", "cookie_only", "header_only"]
 
+Refresh = Literal["keep", "rotate", "omit"]
+REFRESHES: Final[tuple[Refresh, ...]] = get_args(Refresh)
 TOKEN_FORMS: Final[tuple[TokenForm, ...]] = get_args(TokenForm)
 
-SESSION, LOGIN, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT = (
+SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT = (
     "Sessions",
     "Logins (no ENDPOINT)",
+    "OAuth",
     "Flow control",
     "The whole system",
     "Answers",
@@ -31,7 +35,7 @@ SESSION, LOGIN, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT = (
     "Forms that servers differ in",
     "Short forms",
 )
-GROUPS: Final = (SESSION, LOGIN, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT)
+GROUPS: Final = (SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT)
 _WINDOW: Final = "[,from=DATE][,until=DATE]"
 
 
@@ -72,6 +76,26 @@ class Faults:
     login_limited: Strike = field(default=(), metadata=_strike(LOGIN, "407 to the login"))
     login_empty: Strike = field(default=(), metadata=_strike(LOGIN, "HTTP 200 with an empty body to the login"))
     login_html: Strike = field(default=(), metadata=_strike(LOGIN, "an HTML page to the login"))
+
+    revoke_oauth: Strike = field(
+        default=(), metadata=_strike(OAUTH, "the owner has just revoked the consent: 305, and no refresh helps")
+    )
+    oauth_refresh: Refresh | None = field(
+        default=None,
+        metadata={
+            "group": OAUTH,
+            "value": "|".join(REFRESHES),
+            "help": "what a refresh does to the refresh token: the same comes back (so without this fault), a new one, "
+            "or none",
+        },
+    )
+    oauth_refused: str | None = field(
+        default=None,
+        metadata={"group": OAUTH, "value": "|".join(REFUSED), "help": "the token API refuses everything with this"},
+    )
+    oauth_no_state: bool = field(
+        default=False, metadata=_flag(OAUTH, "the redirect comes back without the link's state")
+    )
 
     too_frequent: Strike = field(default=(), metadata=_strike(FLOW, "407 with ACCESS_FREQUENCY_IS_TOO_HIGH in data"))
     too_frequent_null: Strike = field(
@@ -172,6 +196,9 @@ class Faults:
                 raise ValueError(f"{name} takes a whole number from 1 on, not {value}")
         if self.header_token not in (None, *TOKEN_FORMS):
             raise ValueError(f"header_token takes {', '.join(TOKEN_FORMS)}, not {self.header_token!r}")
+        for name, known in (("oauth_refresh", REFRESHES), ("oauth_refused", REFUSED)):
+            if getattr(self, name) not in (None, *known):
+                raise ValueError(f"{name} takes {', '.join(known)}, not {getattr(self, name)!r}")
         for name in ("slow", "slow_body_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} takes seconds from 0 on, not {getattr(self, name)}")

@@ -112,6 +112,10 @@ class FlowControl:
         self._lock = threading.Lock()
         self._usage: dict[tuple[str, str], _Usage] = {}
 
+    def under(self, policy: Policy) -> FlowControl:
+        """Another policy over the same kind of window; it counts for itself."""
+        return FlowControl(policy, self.window, burst=self._burst)
+
     def admit(self, account: str, endpoint: str, counts: Counts, now: float) -> bool:
         """Take one call of the account's allowance at ``now`` (seconds since the epoch); False if none is left.
 

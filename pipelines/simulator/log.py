@@ -18,7 +18,9 @@ import orjson
 REDACTED: Final = "***"
 """Stands for passwords and tokens in a logged body."""
 
-_SECRET_KEYS: Final = frozenset({"systemcode", "password", "xsrftoken"})
+_SECRET_KEYS: Final = frozenset(
+    {"systemcode", "password", "xsrftoken", "client_secret", "refresh_token", "code", "state", "ticket"}
+)
 
 
 @dataclass(frozen=True, slots=True)

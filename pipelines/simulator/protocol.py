@@ -89,6 +89,11 @@ def invalid_credential() -> dict[str, Any]:
     return {"failCode": 305, "success": False, "message": "INVALID_CREDENTIAL"}
 
 
+def invalid_access() -> dict[str, Any]:
+    """Return the 401 for an access token without permission for an endpoint (8.1.4)."""
+    return {**unauthorized(), "message": "Invalid access to current interface!"}
+
+
 def unauthorized() -> dict[str, Any]:
     """Return the 401 of an API account without permission for an endpoint (8.2.5)."""
     return {"data": None, "failCode": 401, "message": "Unauthorized", "params": {}, "success": False}

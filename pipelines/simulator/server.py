@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.to_thread
@@ -25,12 +26,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from pipelines.simulator.answers import Answer
 from pipelines.simulator.clock import Clock, SimClock
 from pipelines.simulator.endpoints import MAX_ALARM_MS
 from pipelines.simulator.faults import Faults
 from pipelines.simulator.flow import FlowControl, Policy, WindowKind
 from pipelines.simulator.log import RequestLog
-from pipelines.simulator.service import Answer, Service
+from pipelines.simulator.oauth import PAGES, OAuthService, OAuthSetup
+from pipelines.simulator.oauth import PREFIX as OAUTH_PREFIX
+from pipelines.simulator.service import Service
 from pipelines.simulator.view import Account
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ class Simulator:
         accounts: Sequence[Account] = (),
         log_file: Path | None = None,
         alarm_span_ms: int | None = MAX_ALARM_MS,
+        oauth: OAuthSetup | None = None,
     ) -> None:
         """Prepare a server of ``world``; nothing listens until :meth:`start`.
 
@@ -71,6 +76,7 @@ class Simulator:
         :class:`~pipelines.simulator.flow.FlowControl`. ``labels``, if given, says where the world's day, month and
         year labels stand. ``accounts`` come beside the one of ``username`` and ``password``, which sees all plants.
         ``log_file`` receives every request as a JSON line. ``alarm_span_ms`` None lets alarm windows be any length.
+        ``oauth`` is the app that owners may consent to; its OAuth service answers on the same port.
         """
         if labels is not None:
             world = copy.copy(world)  # another simulator of the same world may label otherwise
@@ -87,6 +93,7 @@ class Simulator:
             faults=faults if faults is not None else Faults(),
             log=self.log,
             alarm_span_ms=alarm_span_ms,
+            oauth=oauth,
         )
         self._wanted_port = port
         self._port: int | None = None
@@ -104,6 +111,11 @@ class Simulator:
     def base_url(self) -> str:
         """Where clients find it, e.g. ``http://127.0.0.1:43211``."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def oauth(self) -> OAuthService:
+        """The OAuth service: the registered app, and what owners do to their consents."""
+        return self.service.oauth
 
     def start(self) -> Self:
         """Listen and return once requests are answered. Raises OSError if the port is taken."""
@@ -167,9 +179,21 @@ def create_app(service: Service, break_off: Callable[[object], None] = lambda _:
             return _piecewise(answer, lambda: break_off(request.scope.get("client")))
         return _response(answer)
 
+    async def oauth(request: Request) -> Response:
+        content = await request.body()
+        typed = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        form = _pairs(content) if typed == "application/x-www-form-urlencoded" else None
+        query = _pairs(request.url.query.encode())
+        return _response(
+            await anyio.to_thread.run_sync(service.handle_oauth, request.method, request.url.path, query, form)
+        )
+
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Starlette(
-        routes=[Route("/{path:path}", endpoint, methods=methods)],
+        routes=[
+            *(Route(f"{OAUTH_PREFIX}{page}", oauth, methods=["GET", "POST"]) for page in (*PAGES, "token")),
+            Route("/{path:path}", endpoint, methods=methods),
+        ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
     )
 
@@ -191,6 +215,12 @@ def _piecewise(answer: Answer, break_off: Callable[[], None]) -> Response:
     step = max(1, -(-len(answer.body) // _PIECES))
     # Named, so that nothing packs the pieces together again.
     return _with_headers(StreamingResponse(pieces(), answer.status, {"content-encoding": "identity"}), answer)
+
+
+def _pairs(content: bytes) -> dict[str, str]:
+    """The names and values of a form or a query, the first of each name."""
+    found = parse_qs(content.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: values[0] for name, values in found.items()}
 
 
 def _response(answer: Answer) -> Response:

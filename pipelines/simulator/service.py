@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from pipelines.simulator.answers import HTML, JSON, Answer
 from pipelines.simulator.clock import Clock
 from pipelines.simulator.endpoints import HANDLERS, MAX_ALARM_MS, Call
 from pipelines.simulator.faults import Faults, FaultState, Listing
 from pipelines.simulator.flow import FlowControl
 from pipelines.simulator.log import RequestLog, RequestRecord, redact
+from pipelines.simulator.oauth import BASIC, OAuthService, OAuthSetup
 from pipelines.simulator.protocol import (
     BAD_PARAMETER,
     MISLEADING,
     RETIRED_ENDPOINTS,
     Refusal,
+    invalid_access,
     invalid_credential,
     refusal,
     relogin,
@@ -38,8 +41,6 @@ if TYPE_CHECKING:
     from pipelines.simulator.world import World
 
 PREFIX: Final = "/thirdData/"
-JSON: Final = "application/json;charset=UTF-8"
-HTML: Final = "text/html;charset=UTF-8"
 _PAGES: Final = {
     "http_500": (500, "500 Internal Server Error"),
     "http_502": (502, "502 Bad Gateway"),
@@ -50,21 +51,8 @@ _TOO_FREQUENT: Final[Mapping[str, Callable[[], Refusal]]] = {
     "too_frequent_null": lambda: Refusal(407, ""),
     "too_frequent_sentence": lambda: Refusal(407, MISLEADING),
 }
+_OWNER: Final = "owner:"
 _DUMP: Final = orjson.OPT_SERIALIZE_NUMPY
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back over HTTP; ``headers`` keep their letter case. A cut answer without a body has no head either."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-    cut: bool = False
-    """The connection breaks off after what there is of the body."""
-    drip_seconds: float = 0.0
-    """How long the body takes to come, in real time."""
 
 
 @dataclass(slots=True)
@@ -102,8 +90,9 @@ class Service:
         faults: Faults,
         log: RequestLog,
         alarm_span_ms: int | None = MAX_ALARM_MS,
+        oauth: OAuthSetup | None = None,
     ) -> None:
-        """Serve ``world`` to ``accounts`` at the time of ``clock``."""
+        """Serve ``world`` to ``accounts``, and to owners of ``oauth`` who have consented, at the time of ``clock``."""
         self.clock = clock
         self.log = log
         self.faults = faults
@@ -113,9 +102,12 @@ class Service:
             token_seconds=TOKEN_SECONDS if faults.token_minutes is None else faults.token_minutes * 60,
         )
         self._world = world
+        self.oauth = OAuthService(_played(oauth or OAuthSetup(), faults))
         self._accounts = {a.username: a for a in accounts}
+        self._accounts |= {_owner_name(owner.username): owner for owner in self.oauth.setup.owners}
         self._views: dict[tuple[str, Listing], View] = {}
         self._flow = flow
+        self._owners_flow = flow.under("none" if flow.policy == "none" else "oauth")
         self._state = FaultState(faults)
         self._world_lock = threading.Lock()
         self._alarm_span_ms = alarm_span_ms
@@ -133,6 +125,19 @@ class Service:
             answer = self._system_trouble(asked) or self._spoil(asked, self._read(asked, headers, readable))
         else:
             answer = _page(404, "404 Not Found")
+        self._note(asked, answer)
+        return answer
+
+    def handle_oauth(self, method: str, path: str, query: Mapping[str, str], form: Mapping[str, str] | None) -> Answer:
+        """Answer a request to the OAuth service; ``form`` None stands for a body that was none."""
+        page = path.rsplit("/", 1)[-1]
+        asked = _Asked(self.clock.now(), path, page, {**query, **(form or {})})
+        if page == "token":
+            answer = self.oauth.token(form, asked.now) if method == "POST" else Answer(405, b"", HTML)
+        else:
+            answer = self.oauth.page(method, query, form or {}, asked.now)
+        if page == "token" and answer.status == 200:
+            asked.fail_code = 0
         self._note(asked, answer)
         return answer
 
@@ -197,8 +202,8 @@ class Service:
         """Find the session and the permission; return the body of the refusal, or None to go on."""
         token = headers.get("xsrf-token")
         if headers.get("authorization"):
-            # An access token beside the session's token is refused; alone, it is one that nobody issued here.
-            return relogin() if token else invalid_credential()
+            # An access token beside the session's token is refused.
+            return relogin() if token else self._admit_owner(asked, headers["authorization"])
         account = self.sessions.account_of(token, asked.now) if token else None
         if account is None:
             return relogin()
@@ -212,6 +217,22 @@ class Service:
         if asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now):
             return unauthorized()
         return None
+
+    def _admit_owner(self, asked: _Asked, authorization: str) -> dict[str, Any] | None:
+        """Find the owner behind an access token, and what was consented to (reference 3.1.3)."""
+        kind, _, token = authorization.partition(" ")
+        owner = self.oauth.owner_of(token.strip(), asked.now) if kind.lower() == "bearer" else None
+        if owner is None:
+            return invalid_credential()
+        asked.account = _owner_name(owner)
+        if self._strikes("revoke_oauth", asked):
+            self.oauth.revoke(owner)
+            return invalid_credential()
+        if self._strikes("kill_session", asked) or self._strikes("steal_session", asked):
+            self.oauth.kill(owner)
+            return invalid_credential()
+        denied = asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now)
+        return invalid_access() if denied or not self.oauth.allows(owner, BASIC) else None
 
     def _view(self, asked: _Asked) -> View:
         """What the account sees now."""
@@ -228,7 +249,8 @@ class Service:
         for name, why in _TOO_FREQUENT.items():
             if self._strikes(name, asked):
                 raise why()
-        if not self._flow.admit(asked.account, asked.endpoint, view.counts, asked.now):
+        flow = self._owners_flow if asked.account.startswith(_OWNER) else self._flow
+        if not flow.admit(asked.account, asked.endpoint, view.counts, asked.now):
             raise Refusal.too_frequent()
         if not readable:
             raise Refusal(BAD_PARAMETER)
@@ -309,6 +331,21 @@ class Service:
             fault=asked.fault,
         )
         self.log.add(record)
+
+
+def _played(setup: OAuthSetup, faults: Faults) -> OAuthSetup:
+    """The setup as the faults want it."""
+    return replace(
+        setup,
+        refresh=faults.oauth_refresh or setup.refresh,
+        refused=faults.oauth_refused or setup.refused,
+        gives_state=setup.gives_state and not faults.oauth_no_state,
+    )
+
+
+def _owner_name(username: str) -> str:
+    """The account that an owner's calls are counted and logged under."""
+    return f"{_OWNER}{username}"
 
 
 def _page(status: int, title: str) -> Answer:

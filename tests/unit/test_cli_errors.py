@@ -138,7 +138,7 @@ def raising(error: BaseException) -> Callable[[], int]:
     [
         (UsageError("an unknown plant"), 2, "an unknown plant"),
         (SettingsError("SMARTPVMS_USERNAME is missing"), 1, "SMARTPVMS_USERNAME"),
-        (LoginRefused("refused", code=20400, endpoint="login"), 1, "state/tokens.json"),
+        (LoginRefused("refused", code=20400, endpoint="login"), 1, "pvms login --again"),
         (PermissionDenied("no", code=401, endpoint="getDevHistoryKpi"), 1, "getDevHistoryKpi"),
         (QuotaExhausted("used up", next_at=datetime(2025, 3, 1, 12, 30, tzinfo=UTC)), 3, "2025-03-01 12:30"),
         (NoWarehouse(Path("w.duckdb")), 1, "w.duckdb"),

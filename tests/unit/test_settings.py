@@ -9,6 +9,10 @@ from pipelines.settings import Account, Settings, SettingsError, find_env_file, 
 
 PASSWORD = "tr0ub4dor-and-3"
 ACCOUNT = f"SMARTPVMS_BASE_URL=https://eu5.example.org\nSMARTPVMS_USERNAME=north\nSMARTPVMS_PASSWORD={PASSWORD}\n"
+OAUTH = (
+    "SMARTPVMS_AUTH=oauth\nSMARTPVMS_BASE_URL=https://eu5.example.org\nSMARTPVMS_CLIENT_ID=123456789\n"
+    f"SMARTPVMS_CLIENT_SECRET={PASSWORD}\n"
+)
 TABLE = f"""
 [north]
 smartpvms_base_url = "https://eu5.example.org"
@@ -129,8 +133,8 @@ def test_flow_control_follows_the_kind_of_access(folder: Path) -> None:
     assert load_settings().account.flow_control == "dynamic"
     write_env(folder, ACCOUNT + "SMARTPVMS_FLOW_CONTROL=static\n")
     assert load_settings().account.flow_control == "static"
-    write_env(folder, "SMARTPVMS_AUTH=oauth\n")
-    assert load_settings().accounts[0].flow_control == "oauth"
+    write_env(folder, OAUTH)
+    assert load_settings().account.flow_control == "oauth"
 
 
 def test_no_account_is_said_with_the_place_and_what_to_do(folder: Path) -> None:
@@ -150,10 +154,23 @@ def test_half_an_account_names_the_missing_half(folder: Path, absent: str) -> No
     assert sum(name in message for name in ("BASE_URL", "USERNAME", "PASSWORD")) == 1
 
 
-def test_oauth_is_refused_when_an_account_is_needed(folder: Path) -> None:
-    write_env(folder, ACCOUNT + "SMARTPVMS_AUTH=oauth\n")
-    with pytest.raises(SettingsError, match="SMARTPVMS_AUTH=oauth is not supported"):
-        _ = load_settings().account
+def test_an_oauth_account_has_the_app_and_needs_no_password(folder: Path) -> None:
+    write_env(
+        folder, OAUTH + f"SMARTPVMS_REFRESH_TOKEN=r-{PASSWORD}\nSMARTPVMS_REDIRECT_URI=http://127.0.0.1:1/x?a=b\n"
+    )
+    account = load_settings().account
+    assert (account.name, account.client_id, account.redirect_uri) == ("oauth", "123456789", "http://127.0.0.1:1/x?a=b")
+    assert account.oauth_url == "https://oauth2.fusionsolar.huawei.com"
+    assert account.refresh_token is not None
+    assert account.refresh_token.get_secret_value() == f"r-{PASSWORD}"
+    assert account.client_secret.get_secret_value() == PASSWORD
+    assert PASSWORD not in repr(account)
+
+
+@pytest.mark.parametrize("absent", ["SMARTPVMS_BASE_URL", "SMARTPVMS_CLIENT_ID", "SMARTPVMS_CLIENT_SECRET"])
+def test_half_an_oauth_account_names_the_missing_half(folder: Path, absent: str) -> None:
+    write_env(folder, "\n".join(line for line in OAUTH.splitlines() if not line.startswith(absent)))
+    assert refusal(folder).startswith(f"{absent} must be set too")
 
 
 # --- The accounts file ---
@@ -164,6 +181,25 @@ def test_an_accounts_file_gives_the_account(folder: Path) -> None:
     account = load_settings().account
     assert (account.name, account.base_url, account.username) == ("north", "https://eu5.example.org", "north")
     assert (account.password.get_secret_value(), account.flow_control) == (PASSWORD, "static")
+
+
+def test_an_accounts_file_may_hold_oauth_accounts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = """
+[south]
+smartpvms_auth = "oauth"
+smartpvms_base_url = "https://eu5.example.org"
+smartpvms_oauth_url = "https://oauth2.example.org"
+smartpvms_client_id = "123456789"
+smartpvms_client_secret = "env:SOUTH_SECRET"
+smartpvms_redirect_uri = "https://www.example.com/cn/"
+"""
+    monkeypatch.setenv("SOUTH_SECRET", PASSWORD)
+    write_accounts(folder, table)
+    account = load_settings().account
+    assert (account.auth, account.flow_control, account.oauth_url) == ("oauth", "oauth", "https://oauth2.example.org")
+    assert (account.client_secret.get_secret_value(), account.refresh_token) == (PASSWORD, None)
+    write_accounts(folder, table.replace("smartpvms_client_id", "# smartpvms_client_id"))
+    assert "[south]: smartpvms_client_id is missing" in refusal(folder)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o620, 0o601])
