@@ -6,6 +6,13 @@ from typing import Final
 
 from schemas.device_types import ALARM_TYPES, HISTORY_TYPES, REALTIME_TYPES, REPORT_TYPES
 
+QUOTAS_VERSION: Final = "24.5"
+"""The vendor's reference that the quotas below were read from. What a ledger has learnt of a quota holds for this
+version of it."""
+
+POLICY_SECTIONS: Final[Mapping[str, str]] = {"dynamic": "4.2", "static": "6.2", "oauth": "4.1"}
+"""The policies of flow control and where the reference states them."""
+
 MINUTE: Final = 60
 FIVE_MINUTES: Final = 5 * MINUTE
 TEN_MINUTES: Final = 10 * MINUTE

@@ -25,14 +25,17 @@ from pipelines.northbound.errors import (
     SystemBusy,
     advice_for_old_endpoint,
 )
+from pipelines.northbound.findings import LOOKED_BACK, Modelled, PolicyFinding, policy_findings
 from pipelines.northbound.judge import Page, Verdict, judge_rows
 from pipelines.northbound.lanes import Lane
-from pipelines.northbound.ledger import Allowance, FleetCounts, Ledger
+from pipelines.northbound.ledger import Allowance, Ledger, exhausted
 from pipelines.northbound.oauth_app import OAuthApp
 from pipelines.northbound.oauth_grants import GrantCache
 from pipelines.northbound.oauth_session import OAuthSession
 from pipelines.northbound.paging import PagedList
+from pipelines.northbound.quotas import FleetCounts, QuotaOverride
 from pipelines.northbound.session import Credentials, Session
+from pipelines.northbound.skew import ServerTime
 from pipelines.northbound.tokens import TokenCache
 from pipelines.northbound.transport import Reply, Transport, checked_base_url
 from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS, Endpoint
@@ -45,9 +48,11 @@ ATTEMPTS: Final = 3
 RETRY_WAITS_S: Final = (2.0, 8.0)
 """Waits between those tries, each times a random 0.5 to 1.5, so that processes don't knock together."""
 
-BUSY_WAITS_S: Final = (60.0, 180.0, 600.0)
-"""Waits while the vendor's system is busy: "wait for 1 minute and try again; if the error persists, wait for
-a longer time" (reference 4)."""
+SHORT_PAUSE: Final = timedelta(seconds=60)
+"""While the vendor's system is busy the account rests; a call waits that long for the end of it, and no longer."""
+
+SHORT_PAUSES: Final = 2
+"""How often one call does that."""
 
 SESSION_TURNS: Final = 3
 """How often one call may find its token dead; at most one of these costs a login of ours."""
@@ -89,15 +94,16 @@ class _Patience:
     """What one call has left of tries and waits."""
 
     tries: int = ATTEMPTS - 1
-    busy_waits: list[float] = field(default_factory=lambda: list(BUSY_WAITS_S))
+    short_pauses: int = SHORT_PAUSES
     session_turns: int = SESSION_TURNS
+    call_id: int | None = None
+    """The last attempt in the ledger."""
+    busy_noted: bool = False
     logged_in_again: bool = False
     dead_token: str | None = None
 
     def wait_after(self, error: NorthboundError) -> float | None:
         """Seconds to wait before the next try; None when there is none."""
-        if isinstance(error, SystemBusy):
-            return self.busy_waits.pop(0) if self.busy_waits else None
         if not error.transient or not self.tries:
             return None
         self.tries -= 1
@@ -120,12 +126,14 @@ class Client:
         password: str = "",
         oauth: OAuthApp | None = None,
         flow_control: str = "dynamic",
+        quotas: Mapping[str, QuotaOverride] | None = None,
         clock: Clock | None = None,
         language: str = "en_US",
         user_agent: str | None = None,
         transport: Transport | None = None,
     ) -> None:
-        """Nothing is called yet. ``account`` is the name that ledger and rows carry.
+        """Nothing is called yet. ``account`` is the name that ledger and rows carry; ``quotas`` what its owner has
+        set otherwise than the reference says, by endpoint.
 
         ``oauth`` takes the place of user name and password where an owner has consented to an app.
         WrongAddress for an address that isn't https (or http to loopback).
@@ -134,7 +142,7 @@ class Client:
         self.account = account
         self.language = language
         self.counts = FleetCounts()
-        self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control)
+        self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control, quotas=quotas)
         self._clock: Clock = clock or SystemClock()
         self._transport = transport or Transport(base_url, user_agent=user_agent)
         self._session: Session | OAuthSession
@@ -174,6 +182,7 @@ class Client:
         """Close the connections. The session stays, for the next process to use."""
         self._transport.close()
         self._session.close()
+        self.ledger.close()
 
     @property
     def session(self) -> Session | OAuthSession:
@@ -189,12 +198,21 @@ class Client:
         self._session.forget_refusal()
 
     def server_now(self) -> datetime:
-        """The present instant by the server's clock (aware UTC): the ledger's times are these."""
-        return self._clock.now()
+        """The present instant by the server's clock (aware UTC), to within a few seconds.
+
+        The ledger's calls are timed by it; all else that comes out of here goes by this machine's clock.
+        """
+        return self.ledger.server_now(self.account, self._clock.now())
 
     def allowance(self, endpoint: str, *, lane: Lane = "asked", reserved: int = 0) -> Allowance:
         """May this endpoint be called now? Costs nothing; ``lane`` and ``reserved`` as in :meth:`call`."""
-        return self._allowance(_known(endpoint), self.server_now(), _Purpose("", lane, reserved))
+        return self._allowance(_known(endpoint), self._clock.now(), _Purpose("", lane, reserved))
+
+    def policy_findings(self) -> list[PolicyFinding]:
+        """Where the vendor has refused calls, for days, that the quota would have allowed; see there."""
+        now = self._clock.now()
+        calls = self.ledger.calls(now - LOOKED_BACK, account=self.account)
+        return policy_findings(calls, self._modelled, self.server_now())
 
     def call(
         self, endpoint: str, body: Mapping[str, Any], *, why: str, lane: Lane = "asked", reserved: int = 0
@@ -203,7 +221,8 @@ class Client:
 
         ``reserved``: calls of the endpoint's window that a call of the lane "backlog" must leave to the others.
 
-        QuotaExhausted when there is no seat now, or when the server said 407; else the tree of
+        QuotaExhausted when there is no seat now, when the server said 407 (RateLimited is the cause), or while the
+        account rests because the vendor's system is busy (SystemBusy is the cause); else the tree of
         :mod:`pipelines.northbound.errors`. The bodies are built by :mod:`pipelines.northbound.requests`.
         """
         return self._call(endpoint, body, _Purpose(why, lane, reserved))[0]
@@ -232,16 +251,18 @@ class Client:
         known = _known(endpoint)
         patience = _Patience()
         while True:
-            self._check(known, purpose)
-            token = None
+            self._check(known, purpose, patience)
+            token = patience.call_id = None
             try:
                 token = self._token(known, patience)
-                return self._attempt(known, body, purpose, token)
+                return self._attempt(known, body, purpose, token, patience)
             except SessionExpired as error:
                 patience.session_turns -= 1
                 if patience.logged_in_again or not patience.session_turns:
                     raise error
                 patience.dead_token = token
+            except SystemBusy as error:
+                self._rest(known, purpose, error, patience)
             except NorthboundError as error:
                 wait = patience.wait_after(error)
                 if wait is None:
@@ -252,15 +273,38 @@ class Client:
         lane, reserved = purpose.lane, purpose.reserved
         return self.ledger.allowance(self.account, known.name, at, self.counts, lane=lane, reserved=reserved)
 
-    def _check(self, known: Endpoint, purpose: _Purpose) -> None:
-        """Don't spend a login on a call that the quota forbids anyway."""
-        allowance = self._allowance(known, self.server_now(), purpose)
-        if not allowance.granted:
-            raise QuotaExhausted(
-                f"the quota is used up ({allowance.used} of {allowance.limit} calls)",
-                next_at=allowance.next_at,
-                endpoint=known.name,
-            )
+    def _check(self, known: Endpoint, purpose: _Purpose, patience: _Patience) -> None:
+        """Don't spend a login on a call that the ledger forbids anyway; wait for the end of a short rest."""
+        while not (allowance := self._allowance(known, self._clock.now(), purpose)).granted:
+            if allowance.closed_by != "pause" or not self._waited(allowance, patience):
+                raise exhausted(allowance, known.name)
+
+    def _rest(self, known: Endpoint, purpose: _Purpose, error: SystemBusy, patience: _Patience) -> None:
+        """The vendor's system is busy: let the account rest, and wait for the end of that if it is near."""
+        if not patience.busy_noted:
+            self._note_busy(error, patience)
+        patience.busy_noted = False
+        allowance = self._allowance(known, self._clock.now(), purpose)
+        if allowance.granted or (allowance.closed_by == "pause" and self._waited(allowance, patience, error)):
+            return
+        raise QuotaExhausted(
+            error.message, next_at=allowance.next_at, code=error.code, endpoint=error.endpoint or known.name
+        ) from error
+
+    def _note_busy(self, error: SystemBusy, patience: _Patience) -> None:
+        self.ledger.note_busy(self.account, self._clock.now(), error.code, call_id=patience.call_id)
+        patience.busy_noted = True
+
+    def _waited(self, allowance: Allowance, patience: _Patience, error: SystemBusy | None = None) -> bool:
+        """Wait for the end of a short rest; False if it isn't one."""
+        wait = allowance.next_at - self._clock.now() if allowance.next_at else None
+        if wait is None or wait > SHORT_PAUSE or not patience.short_pauses:
+            return False
+        patience.short_pauses -= 1
+        why = error.describe() if error else f"{allowance.sentence}."
+        _log.warning("%s Going on in %.0f s.", why, wait.total_seconds())
+        self._clock.sleep(max(0.0, wait.total_seconds()))
+        return True
 
     def _token(self, known: Endpoint, patience: _Patience) -> str:
         if patience.dead_token is None:
@@ -270,7 +314,7 @@ class Client:
         return token
 
     def _wait(self, known: Endpoint, purpose: _Purpose, error: NorthboundError, seconds: float) -> None:
-        later = self.server_now() + timedelta(seconds=seconds)
+        later = self._clock.now() + timedelta(seconds=seconds)
         if not self._allowance(known, later, purpose).granted:
             # The quota wouldn't allow the next try, so there is nothing to wait for here.
             raise error
@@ -278,14 +322,15 @@ class Client:
         self._clock.sleep(seconds)
 
     def _attempt(
-        self, known: Endpoint, body: Mapping[str, Any], purpose: _Purpose, token: str
+        self, known: Endpoint, body: Mapping[str, Any], purpose: _Purpose, token: str, patience: _Patience
     ) -> tuple[Answer, Page | None]:
-        call_id = self.ledger.reserve(
+        sent_at = self._clock.now()
+        call_id = patience.call_id = self.ledger.reserve(
             self.account,
             known.name,
             _in_short(body),
             purpose.why,
-            self.server_now(),
+            sent_at,
             self.counts,
             lane=purpose.lane,
             reserved=purpose.reserved,
@@ -293,17 +338,25 @@ class Client:
         reply: Reply | None = None
         try:
             reply = self._transport.post(known.path, body, self._session.headers(token))
+            answered_at = self._clock.now()
             verdict = judge_rows(
-                known.name, reply, paged=known.paged, now=self._clock.now(), hide=self._session.secrets(token)
+                known.name, reply, paged=known.paged, now=answered_at, hide=self._session.secrets(token)
             )
         except NorthboundError as error:
             error.endpoint = error.endpoint or known.name
             self._session.explain(error)
+            # Closed before the call is settled, so that no other process slips through in between.
+            refusal = self._learned(known, error, call_id) if isinstance(error, RateLimited) else None
+            if isinstance(error, SystemBusy):
+                self._note_busy(error, patience)
             self._settle(call_id, reply, error=error)
-            if isinstance(error, RateLimited):
-                raise self._learned(known, error) from error
+            if refusal is not None:
+                raise refusal from error
             raise
-        self._settle(call_id, reply, verdict=verdict)
+        heard = None
+        if verdict.time_source != "none":
+            heard = ServerTime(sent_at, answered_at, verdict.server_time, verdict.time_source == "header")
+        self._settle(call_id, reply, verdict=verdict, heard=heard)
         self._session.good(token)
         answer = Answer(
             endpoint=known.name,
@@ -316,9 +369,18 @@ class Client:
         )
         return answer, verdict.page
 
-    def _learned(self, known: Endpoint, error: RateLimited) -> QuotaExhausted:
-        next_at = self.ledger.note_refusal(self.account, known.name, self._clock.now(), self.counts)
+    def _learned(self, known: Endpoint, error: RateLimited, call_id: int) -> QuotaExhausted:
+        now = self._clock.now()
+        next_at = self.ledger.note_refusal(self.account, known.name, now, self.counts, call_id=call_id)
+        shared = self.ledger.sharing(known.name)
+        for finding in self.policy_findings():
+            if finding.endpoint in shared:
+                _log.warning("%s", finding.sentence)
         return QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint=known.name)
+
+    def _modelled(self, endpoint: str) -> Modelled:
+        limit, window = self.ledger.quota(endpoint, self.counts)
+        return Modelled(limit, window, self.ledger.sharing(endpoint))
 
     def _settle(
         self,
@@ -327,8 +389,9 @@ class Client:
         *,
         verdict: Verdict | None = None,
         error: NorthboundError | None = None,
+        heard: ServerTime | None = None,
     ) -> None:
-        self.ledger.settle(
+        skew = self.ledger.settle(
             call_id,
             error.outcome if error else "ok",
             error.code if error else 0,
@@ -337,7 +400,18 @@ class Client:
             ms=reply.ms if reply else None,
             now=self._clock.now(),
             counted=error.costs_quota if error else True,
+            counts=self.counts,
+            server_time=heard,
         )
+        if skew is not None:
+            _log.warning(
+                "This machine's clock is %.0f s %s the server's. Set it right (timedatectl set-ntp true); %s",
+                abs(skew.total_seconds()),
+                "behind" if skew > timedelta() else "ahead of",
+                "until then quotas are counted by the server's clock."
+                if self.ledger.clock(self.account).applied
+                else "until then quotas are counted by this machine's.",
+            )
 
 
 def _known(endpoint: str) -> Endpoint:

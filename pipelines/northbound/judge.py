@@ -8,7 +8,7 @@ there is no way around that ends in an empty list.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -68,6 +68,10 @@ class _Envelope(msgspec.Struct):
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
+TimeSource = Literal["answer", "header", "none"]
+"""Where the server's time was read: params.currentTime, the Date header, nowhere (it is this machine's)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What a page of `stations` says of itself."""
@@ -84,6 +88,7 @@ class Verdict:
     data: bytes = field(repr=False)
     rows: int
     server_time: datetime
+    time_source: TimeSource
     page: Page | None = None
 
 
@@ -107,7 +112,8 @@ def judge_rows(endpoint: str, reply: Reply, *, paged: bool, now: datetime, hide:
         # clients' reports only, and to take it for "no data" would mark a period as read that wasn't.
         raise _odd_shape(endpoint, "data is no list")
     text = b"[" + b",".join(rows) + b"]"
-    return Verdict(data=text, rows=len(rows), server_time=_server_time(envelope, reply, now), page=page)
+    server_time, source = _server_time(envelope, reply, now)
+    return Verdict(data=text, rows=len(rows), server_time=server_time, time_source=source, page=page)
 
 
 def judge_login(reply: Reply, *, hide: tuple[str, ...] = ()) -> str:
@@ -262,15 +268,15 @@ def _sentence(what: str, reason: str | None) -> str:
     return f"{what}, in the server's words: {reason}" if reason else what
 
 
-def _server_time(envelope: _Envelope, reply: Reply, now: datetime) -> datetime:
+def _server_time(envelope: _Envelope, reply: Reply, now: datetime) -> tuple[datetime, TimeSource]:
     """The server's clock: params.currentTime, else the Date header (`stations` has no params), else ours."""
     current = envelope.params.get("currentTime") if isinstance(envelope.params, dict) else None
     millis = _whole(current)
     if millis is not None and 0 < millis < 10**14:
         instant = _EPOCH + timedelta(milliseconds=millis)
         if _EARLIEST <= instant <= now + _FARTHEST_AHEAD:
-            return instant
+            return instant, "answer"
     try:
-        return parsedate_to_datetime(reply.header("date") or "").astimezone(UTC)
+        return parsedate_to_datetime(reply.header("date") or "").astimezone(UTC), "header"
     except (TypeError, ValueError):
-        return now
+        return now, "none"

@@ -3,90 +3,83 @@
 The vendor counts calls per account and endpoint in windows (reference 4.2, 6.2, 4.1) but doesn't say when a window
 starts. A rolling window on disk is right under each reading: a call holds its seat from before it leaves until one
 window after it came back, because the server may have counted it anywhere in between. A process that dies
-leaves its call counted.
+leaves its call counted. What a 407 adds to that is in :mod:`pipelines.northbound.budget`, the rest that a busy system
+is given in :mod:`pipelines.northbound.pauses`.
 
-When the vendor says 407 all the same, the endpoint is kept to an even pace of window / limit from then on: users'
-logs look like a bucket that refills at that pace.
+The ledger's times are the server's. Its methods take this machine's time and give it back, and add the skew that the
+answers have shown on the way; all processes share it through the file.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from filelock import FileLock
-
+from pipelines.northbound import budget
+from pipelines.northbound.budget import Pace, Seat, burst_shown, window_opens
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.northbound.lanes import Lane
-from schemas.endpoints import ENDPOINTS, Quota
+from pipelines.northbound.ledger_file import LedgerFile
+from pipelines.northbound.pauses import Pause, next_pause
+from pipelines.northbound.quotas import Counter, QuotaBook, QuotaOverride
+from pipelines.northbound.quotas import FleetCounts as FleetCounts
+from pipelines.northbound.skew import HEADER_RESOLUTION as HEADER_RESOLUTION
+from pipelines.northbound.skew import STEP as SKEW_STEP
+from pipelines.northbound.skew import ClockState, Reading, ServerTime, is_worth_a_warning, with_reading
+from schemas.endpoints import READ_ENDPOINTS
 
-LONGEST_CALL: Final = timedelta(seconds=90)
-"""A call without an ending (its process died) is taken to have ended this long after it began: the connect
-and read time-outs of the transport together, and some."""
+LONGEST_CALL: Final = timedelta(microseconds=budget.LONGEST_CALL)
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 """A row that lies further in the future was written under a wrong clock. It counts as made when that is first
 noticed, so that it blocks for one window and no longer."""
 
-LOCK_WAIT_S: Final = 60.0
-"""How long one process waits for another's transaction; each takes milliseconds."""
+KEPT_FOR: Final = timedelta(days=400)
+"""Older calls are dropped."""
 
-_Seat = tuple[int, bool]
+PRUNE_EVERY: Final = 500
+"""Calls between two looks for old ones."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS calls (
-    call_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
-    asked TEXT NOT NULL,
-    why TEXT NOT NULL,
-    lane TEXT NOT NULL DEFAULT 'asked',
-    called_at INTEGER NOT NULL,   -- microseconds since 1970, UTC
-    ended_at INTEGER,             -- null: not known to have ended
-    counted INTEGER NOT NULL DEFAULT 1,
-    noticed_at INTEGER,           -- for a call from the future: when a right clock first saw it
-    outcome TEXT,
-    fail_code INTEGER,
-    row_count INTEGER,
-    byte_count INTEGER,
-    ms REAL
-);
-CREATE INDEX IF NOT EXISTS calls_by_time ON calls (account, endpoint, called_at);
-CREATE TABLE IF NOT EXISTS paces (
-    account TEXT NOT NULL,
-    counter TEXT NOT NULL,
-    refusals INTEGER NOT NULL,    -- in a row
-    closed_until INTEGER NOT NULL,
-    PRIMARY KEY (account, counter)
-);
-"""
+_TOLERANCE: Final = CLOCK_TOLERANCE // timedelta(microseconds=1)
 
+ClosedBy = Literal["window", "pace", "pause", "reserve"]
+"""Why an endpoint is closed: all seats of the window are taken; a 407 spaced its calls out; the vendor's system is
+busy and the account rests; what is left is kept for the other lanes."""
 
-@dataclass(frozen=True, slots=True)
-class FleetCounts:
-    """What the account manages: the quotas are formulas over these."""
-
-    plants: int = 0
-    devices_by_type: Mapping[int, int] = field(default_factory=dict)
+_CLOSED: Final[Mapping[ClosedBy, str]] = {
+    "window": "the quota is used up ({used} of {limit} calls)",
+    "pace": "its calls are spaced out since the vendor refused some ({used} of {limit} calls used)",
+    "pause": "the vendor's system was busy, so this account rests",
+    "reserve": "what is left of the quota is kept for scheduled work ({used} of {limit} calls used)",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """May the endpoint be called? ``next_at`` is the earliest instant if not now; ``used`` of ``limit`` seats."""
+    """May the endpoint be called? ``next_at`` is the earliest instant if not now (None: never); ``used`` of ``limit``
+    seats; ``closed_by`` says why not. ``next_at`` is by this machine's clock."""
 
     granted: bool
     next_at: datetime | None
     used: int
     limit: int
+    closed_by: ClosedBy | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Why not, for users; empty when granted."""
+        return _CLOSED[self.closed_by].format(used=self.used, limit=self.limit) if self.closed_by else ""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call as the ledger knows it; ``outcome`` is None for a call whose process died."""
+    """One call as the ledger knows it; ``outcome`` is None for a call whose process died.
+
+    ``called_at`` is by the server's clock.
+    """
 
     call_id: int
     account: str
@@ -102,22 +95,48 @@ class CallRecord:
     ms: float | None
 
 
-class Ledger:
-    """The calls of all accounts in one SQLite file, shared by all processes of one machine."""
+@dataclass(frozen=True, slots=True)
+class ClockReport:
+    """The server's clock minus this machine's (None before the first answers), and what of it the ledger applies."""
 
-    def __init__(self, path: Path, *, flow_control: str = "dynamic") -> None:
-        """Open or create the file; ``flow_control`` is dynamic (4.2), static (6.2) or oauth (4.1)."""
-        self._path = path
-        self._policy = flow_control
-        if flow_control not in ENDPOINTS["stations"].quotas:
-            known = ", ".join(ENDPOINTS["stations"].quotas)
-            raise ValueError(f"flow control is one of {known}, not {flow_control!r}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite answers "locked" at once, without waiting, when two processes switch to WAL together.
-        with FileLock(f"{path}.lock"), closing(self._connect()) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
-            _migrate(db)
+    skew: timedelta | None
+    applied: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What refusals have taught about an endpoint: ``burst`` calls at once, then one every ``spacing``.
+
+    ``slower`` is how often slower than the quota promises; ``refused_at`` the last refusal, by this machine's clock.
+    """
+
+    endpoint: str
+    paced: bool
+    burst: int
+    spacing: timedelta
+    slower: int
+    refused_at: datetime | None
+
+
+class Ledger:
+    """The calls of all accounts in one SQLite file, shared by all processes of one machine.
+
+    Threads may share it. All instants that go in or come out are this machine's, but for the calls' own.
+    """
+
+    def __init__(
+        self, path: Path, *, flow_control: str = "dynamic", quotas: Mapping[str, QuotaOverride] | None = None
+    ) -> None:
+        """Open or create the file; ``flow_control`` is dynamic (4.2), static (6.2) or oauth (4.1).
+
+        ``quotas``: what the owner has set otherwise than the reference says, by endpoint.
+        """
+        self._book = QuotaBook(flow_control, quotas)
+        self._file = LedgerFile(path)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._file.close()
 
     def allowance(
         self,
@@ -129,9 +148,15 @@ class Ledger:
         lane: Lane = "asked",
         reserved: int = 0,
     ) -> Allowance:
-        """What the windows say at ``now``, without taking a seat; ``lane`` and ``reserved`` as in :meth:`reserve`."""
-        with closing(self._connect()) as db:
-            return self._allowance(db, account, endpoint, _micros(now), counts, lane, reserved)
+        """What may be called at ``now``, without taking a seat; ``lane`` and ``reserved`` as in :meth:`reserve`."""
+        asked = _Asked(account, self._book.counter(endpoint), counts, lane, reserved)
+        with self._file.reading() as db:
+            found = _look(db, asked, now)
+        if found.strays:
+            # Rows from the future have to be marked, so that their time begins to run.
+            with self._file.writing() as db:
+                found = _look(db, asked, now, mark=True)
+        return found.allowance
 
     def reserve(
         self,
@@ -148,23 +173,21 @@ class Ledger:
         """Take a seat and write the call down, both or neither; returns the call's id.
 
         A call of the lane "backlog" leaves ``reserved`` calls of the window to the other lanes, less what those
-        have made in it; the other lanes pass over ``reserved``.
-
-        Committed when this returns. QuotaExhausted if no seat is free, also when another process was quicker.
+        have made in it; the other lanes pass over ``reserved``. Committed when this returns. QuotaExhausted if no
+        seat is free, also when another process was quicker.
         """
-        with self._transaction() as db:
-            instant = _micros(now)
-            allowance = self._allowance(db, account, endpoint, instant, counts, lane, reserved)
-            if not allowance.granted:
-                raise QuotaExhausted(
-                    f"the quota is used up ({allowance.used} of {allowance.limit} calls)",
-                    next_at=allowance.next_at,
-                    endpoint=endpoint,
-                )
+        counter = self._book.counter(endpoint)
+        with self._file.writing() as db:
+            found = _look(db, _Asked(account, counter, counts, lane, reserved), now, mark=True)
+            if not found.allowance.granted:
+                raise exhausted(found.allowance, endpoint)
             cursor = db.execute(
-                "INSERT INTO calls (account, endpoint, asked, why, lane, called_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (account, endpoint, asked, why, lane, instant),
+                "INSERT INTO calls (account, endpoint, asked, why, lane, called_at, local_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (account, endpoint, asked, why, lane, found.instant, _micros(now)),
             )
+            if found.pace.level:
+                _put_pace(db, account, counter, found.pace.called(found.instant, found.window, found.allowance.limit))
             assert cursor.lastrowid is not None
             return cursor.lastrowid
 
@@ -179,175 +202,334 @@ class Ledger:
         now: datetime,
         *,
         counted: bool = True,
-    ) -> None:
-        """Write down how a call ended. ``counted=False`` gives the seat back: the request never left."""
-        with self._transaction() as db:
+        counts: FleetCounts | None = None,
+        server_time: ServerTime | None = None,
+    ) -> timedelta | None:
+        """Write down how a call ended. ``counted=False`` gives the seat back: the request never left.
+
+        ``server_time`` is what the answer said. Returns the clock's skew when that is worth a warning that hasn't
+        been given yet, else None.
+        """
+        with self._file.writing() as db:
+            account, endpoint, local_at = db.execute(
+                "SELECT account, endpoint, COALESCE(local_at, called_at) FROM calls WHERE call_id = ?", (call_id,)
+            ).fetchone()
+            clock = _clock(db, account)
+            warn = False
+            if server_time is not None:
+                clock, warn = _note_server_time(db, account, clock, server_time)
+            began, ended = local_at + clock.shift, _micros(now) + clock.shift
             db.execute(
                 "UPDATE calls SET outcome = ?, fail_code = ?, row_count = ?, byte_count = ?, ms = ?, "
-                "ended_at = ?, counted = ? WHERE call_id = ?",
-                (outcome, fail_code, rows, bytes, ms, _micros(now), int(counted), call_id),
+                "called_at = ?, ended_at = ?, counted = ? WHERE call_id = ?",
+                (outcome, fail_code, rows, bytes, ms, began, ended, int(counted), call_id),
             )
-            if outcome == "ok":
-                found = db.execute("SELECT account, endpoint FROM calls WHERE call_id = ?", (call_id,)).fetchone()
-                account, endpoint = found
-                db.execute(
-                    "UPDATE paces SET refusals = 0 WHERE account = ? AND counter = ?",
-                    (account, self._counter(endpoint)),
-                )
+            self._learn_from_ending(db, call_id, account, endpoint, began, ended, outcome, counts or FleetCounts())
+            if call_id % PRUNE_EVERY == 0:
+                db.execute("DELETE FROM calls WHERE called_at < ?", (ended - KEPT_FOR // timedelta(microseconds=1),))
+        return _span(clock.skew) if warn and clock.skew is not None else None
 
-    def note_refusal(self, account: str, endpoint: str, now: datetime, counts: FleetCounts) -> datetime:
+    def note_refusal(
+        self, account: str, endpoint: str, now: datetime, counts: FleetCounts, *, call_id: int | None = None
+    ) -> datetime:
         """Remember a 407: closed for one pace (window / limit), twice that at the next in a row, up to a window.
 
-        From then on the endpoint's calls are spaced at that pace, for good. Returns when it opens again.
+        Its calls are paced from then on, see :mod:`pipelines.northbound.budget`. ``call_id``: the call that was
+        refused; one that had left before the last refusal was known doesn't count again. Returns when it opens.
         """
-        quota = self._quota(endpoint)
-        window = timedelta(seconds=quota.window_seconds)
-        with self._transaction() as db:
-            counter = self._counter(endpoint)
-            row = db.execute(
-                "SELECT refusals FROM paces WHERE account = ? AND counter = ?", (account, counter)
-            ).fetchone()
-            refusals = (int(row[0]) if row else 0) + 1
-            pause = min(window, self._pace(quota, counts) * 2 ** min(refusals - 1, 30))
-            opens: datetime = now + pause
-            db.execute(
-                "INSERT INTO paces VALUES (?, ?, ?, ?) ON CONFLICT (account, counter) "
-                "DO UPDATE SET refusals = excluded.refusals, closed_until = excluded.closed_until",
-                (account, counter, refusals, _micros(opens)),
+        counter = self._book.counter(endpoint)
+        limit, window = counter.limit(counts), _window(counter)
+        with self._file.writing() as db:
+            shift = _clock(db, account).shift
+            instant = _micros(now) + shift
+            found = db.execute("SELECT called_at FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+            began = found[0] if found else instant
+            granted = db.execute(
+                f"SELECT called_at, COALESCE(ended_at, called_at) FROM calls WHERE account = ? "  # noqa: S608
+                f"AND endpoint IN ({_marks(counter)}) AND called_at > ? AND outcome = 'ok'",
+                (account, *counter.endpoints, instant - window),
+            ).fetchall()
+            pace = _pace(db, account, counter).refused(
+                began, instant, window, limit, burst_shown(granted, window, limit)
             )
-        return opens
+            _put_pace(db, account, counter, pace)
+            return _instant(max(instant, pace.opens(instant, window, limit, None)) - shift)
 
-    def calls(self, since: datetime | None = None) -> list[CallRecord]:
-        """Every call made at or after ``since`` (all without it), oldest first."""
-        with closing(self._connect()) as db:
+    def note_busy(self, account: str, now: datetime, code: int | None, *, call_id: int | None = None) -> datetime:
+        """Remember that the vendor's system was busy: the whole account rests for a minute, then longer.
+
+        ``call_id``: the call that was answered so; one that had left before the account began to rest doesn't
+        make the rest longer. Returns when it ends.
+        """
+        with self._file.writing() as db:
+            shift = _clock(db, account).shift
+            instant = _micros(now) + shift
+            found = db.execute("SELECT called_at FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+            pause = next_pause(_pause(db, account), found[0] if found else instant, instant, code)
+            db.execute(
+                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?)",
+                (account, pause.number, pause.noted_at, pause.closed_until, pause.code),
+            )
+            return _instant(pause.closed_until - shift)
+
+    def server_now(self, account: str, now: datetime) -> datetime:
+        """This machine's ``now`` by the server's clock, to within a few seconds."""
+        with self._file.reading() as db:
+            return _instant(_micros(now) + _clock(db, account).shift)
+
+    def clock(self, account: str) -> ClockReport:
+        """How far this machine's clock is from the server's."""
+        with self._file.reading() as db:
+            state = _clock(db, account)
+        return ClockReport(None if state.skew is None else _span(state.skew), _span(state.shift))
+
+    def learnt(self, account: str, endpoint: str, counts: FleetCounts) -> Learnt | None:
+        """What refusals have taught about an endpoint; None if there never was one."""
+        counter = self._book.counter(endpoint)
+        limit, window = counter.limit(counts), _window(counter)
+        with self._file.reading() as db:
+            pace, shift = _pace(db, account, counter), _clock(db, account).shift
+        if pace.refused_at is None:
+            return None
+        spacing = pace.spacing(window, limit)
+        return Learnt(
+            endpoint=endpoint,
+            paced=pace.level > budget.BURSTS,
+            burst=limit if pace.level == budget.BURSTS else pace.burst,
+            spacing=_span(spacing),
+            slower=max(1, round(spacing * limit / window)),
+            refused_at=_instant(pace.refused_at - shift),
+        )
+
+    def quota(self, endpoint: str, counts: FleetCounts) -> tuple[int, timedelta]:
+        """The calls that the quota grants, and within which window."""
+        counter = self._book.counter(endpoint)
+        return counter.limit(counts), timedelta(seconds=counter.quota.window_seconds)
+
+    def sharing(self, endpoint: str) -> tuple[str, ...]:
+        """The endpoints whose calls one counter counts, this one among them."""
+        return self._book.counter(endpoint).endpoints
+
+    def calls(self, since: datetime | None = None, *, account: str | None = None) -> list[CallRecord]:
+        """Every call made at or after ``since`` (all without it), oldest first; of one account, if named."""
+        with self._file.reading() as db:
             found = db.execute(
                 "SELECT call_id, account, endpoint, asked, why, lane, called_at, outcome, fail_code, row_count, "
-                "byte_count, ms FROM calls WHERE called_at >= ? ORDER BY called_at, call_id",
-                (_micros(since) if since else -(2**62),),
+                "byte_count, ms FROM calls WHERE COALESCE(local_at, called_at) >= ? AND account = COALESCE(?, account) "
+                "ORDER BY called_at, call_id",
+                (_micros(since) if since else -(2**62), account),
             ).fetchall()
         return [_record(row) for row in found]
 
-    def _allowance(
+    def _learn_from_ending(
         self,
         db: sqlite3.Connection,
+        call_id: int,
         account: str,
         endpoint: str,
-        now: int,
+        began: int,
+        ended: int,
+        outcome: str,
         counts: FleetCounts,
-        lane: Lane,
-        reserved: int,
-    ) -> Allowance:
-        quota = self._quota(endpoint)
-        limit = _limit(quota, counts)
-        window = quota.window_seconds * 1_000_000
-        seats = self._seats(db, account, endpoint, now, window)
-        ends = [end for end, _ in seats]
-        opens = _opens_at(seats, limit, window, reserved if lane == "backlog" else 0)
-        pace = db.execute(
-            "SELECT closed_until FROM paces WHERE account = ? AND counter = ?",
-            (account, self._counter(endpoint)),
-        ).fetchone()
-        if pace is not None:
-            spacing = _span_micros(self._pace(quota, counts))
-            # Never closed for more than a window: what lies further was written under a wrong clock.
-            opens.extend([pace[0]] if pace[0] <= now + window else [])
-            opens.extend(end + spacing for end in ends[-1:])
-        if lane == "backlog" and reserved >= limit:
-            return Allowance(False, None, len(ends), limit)
-        next_at = max(opens, default=now)
-        granted = next_at <= now
-        return Allowance(granted, None if granted else _instant(next_at), len(ends), limit)
+    ) -> None:
+        counter = self._book.counter(endpoint)
+        pace = _pace(db, account, counter)
+        if pace.refused_at is not None:
+            limit, window = counter.limit(counts), _window(counter)
+            learnt = pace
+            if pace.level:
+                (later,) = db.execute(
+                    f"SELECT count(*) FROM calls WHERE account = ? AND endpoint IN ({_marks(counter)}) "  # noqa: S608
+                    "AND call_id >= ? AND counted = 1",
+                    (account, *counter.endpoints, call_id),
+                ).fetchone()
+                learnt = learnt.ended(ended, max(1, later), window, limit)
+            if outcome == "ok":
+                learnt = learnt.succeeded(began, ended, window)
+            if learnt != pace:
+                _put_pace(db, account, counter, learnt)
+        if outcome == "ok" and endpoint in READ_ENDPOINTS:
+            # A login that succeeds says little about a system that was too busy for data.
+            db.execute("DELETE FROM pauses WHERE account = ? AND noted_at <= ?", (account, began))
 
-    def _seats(self, db: sqlite3.Connection, account: str, endpoint: str, now: int, window: int) -> list[_Seat]:
-        """The calls that still hold a seat, oldest first: when it ended (microseconds), and whether a backlog's."""
-        sharing = self._sharing(endpoint)
-        longest = _span_micros(LONGEST_CALL)
-        future = now + _span_micros(CLOCK_TOLERANCE)
-        found = db.execute(
-            "SELECT called_at, ended_at, noticed_at, lane = 'backlog' FROM calls WHERE account = ? AND counted = 1 "
-            "AND endpoint IN (SELECT value FROM json_each(?)) AND called_at > ?",
-            (account, json.dumps(sharing), now - window - 2 * longest),
-        ).fetchall()
-        if any(called_at > future and noticed_at is None for called_at, _, noticed_at, _ in found):
-            db.execute("UPDATE calls SET noticed_at = ? WHERE called_at > ? AND noticed_at IS NULL", (now, future))
-        seats = []
-        for called_at, ended_at, noticed_at, backlog in found:
-            if called_at > future or noticed_at is not None:
-                end = noticed_at or now
-            else:
-                end = called_at + longest if ended_at is None else max(called_at, ended_at)
-            if end + window > now:
-                seats.append((end, bool(backlog)))
-        return sorted(seats)
 
-    def _quota(self, endpoint: str) -> Quota:
-        quotas = ENDPOINTS[endpoint].quotas
-        # Login and logout have the same limit everywhere, so the catalog doesn't list them under each policy.
-        return quotas.get(self._policy) or quotas["dynamic"]
+def exhausted(allowance: Allowance, endpoint: str) -> QuotaExhausted:
+    """The error for a call that isn't granted."""
+    return QuotaExhausted(allowance.sentence, next_at=allowance.next_at, endpoint=endpoint)
 
-    def _sharing(self, endpoint: str) -> list[str]:
-        """The endpoints whose calls one counter counts, this one among them."""
-        shared = self._quota(endpoint).shared
-        if not shared:
-            return [endpoint]
-        quotas = {name: known.quotas.get(self._policy) for name, known in ENDPOINTS.items()}
-        return [name for name, quota in quotas.items() if quota is not None and quota.shared == shared]
 
-    def _counter(self, endpoint: str) -> str:
-        """The name that what a 407 taught is kept under: another policy has to learn anew."""
-        return f"{self._policy}:{self._quota(endpoint).shared or endpoint}"
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    account: str
+    counter: Counter
+    counts: FleetCounts
+    lane: Lane
+    reserved: int
 
-    @staticmethod
-    def _pace(quota: Quota, counts: FleetCounts) -> timedelta:
-        return timedelta(seconds=quota.window_seconds) / _limit(quota, counts)
 
-    def _connect(self) -> sqlite3.Connection:
-        # A connection per use: calls are scarce, and no handle is shared between threads or across a fork.
-        return sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    allowance: Allowance
+    instant: int
+    window: int
+    pace: Pace
+    strays: bool
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(self._connect()) as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+
+def _look(db: sqlite3.Connection, asked: _Asked, now: datetime, *, mark: bool = False) -> _Found:
+    """All that speaks for or against a call now; ``mark`` rows from the future (in a transaction that writes)."""
+    account, counter = asked.account, asked.counter
+    clock = _clock(db, account)
+    instant, window = _micros(now) + clock.shift, _window(counter)
+    limit = counter.limit(asked.counts)
+    seats, open_since, strays = _seats(db, account, counter, instant, window, clock.shifted_at)
+    if strays and mark:
+        db.execute(
+            "UPDATE calls SET noticed_at = ? WHERE called_at > ? AND noticed_at IS NULL",
+            (instant, instant + _TOLERANCE),
+        )
+    pause, pace = _pause(db, account), _pace(db, account, counter)
+    in_window = window_opens(seats, limit, 0)
+    opens: list[tuple[int | None, ClosedBy]] = [
+        (pause.opens(instant) if pause else 0, "pause"),
+        (in_window, "window"),
+        (pace.opens(instant, window, limit, open_since), "pace"),
+    ]
+    if asked.lane == "backlog" and asked.reserved > 0:
+        opens.append((window_opens(seats, limit, asked.reserved), "reserve"))
+    if any(at is None for at, _ in opens):
+        allowance = Allowance(False, None, len(seats), limit, "reserve")
+    else:
+        next_at, closed_by = max(((at or 0, why) for at, why in opens), key=lambda each: each[0])
+        granted = next_at <= instant
+        allowance = Allowance(
+            granted,
+            None if granted else _instant(next_at - clock.shift),
+            len(seats),
+            limit,
+            None if granted else closed_by,
+        )
+    return _Found(allowance, instant, window, pace, strays)
+
+
+def _seats(
+    db: sqlite3.Connection, account: str, counter: Counter, now: int, window: int, shifted_at: int | None
+) -> tuple[list[Seat], int | None, bool]:
+    """The calls that still hold a seat, the first to be free first; the beginning of the latest that hasn't ended;
+    and whether some lie in the future and aren't marked yet."""
+    future = now + _TOLERANCE
+    query = (
+        "SELECT called_at, ended_at, noticed_at, lane = 'backlog' FROM calls WHERE account = ? "  # noqa: S608
+        f"AND endpoint IN ({_marks(counter)}) AND counted = 1 AND called_at > ?"
+    )
+    found = db.execute(query, (account, *counter.endpoints, now - window - 2 * budget.LONGEST_CALL)).fetchall()
+    strays = any(called_at > future and noticed_at is None for called_at, _, noticed_at, _ in found)
+    seats = []
+    open_since = None
+    for called_at, ended_at, noticed_at, backlog in found:
+        if called_at > future or noticed_at is not None:
+            end = noticed_at or now
+        elif ended_at is None:
+            end = called_at + budget.LONGEST_CALL
+            open_since = max(called_at, open_since or 0)
+        else:
+            end = max(called_at, ended_at)
+        if shifted_at is not None and end < shifted_at:
+            # Written under another estimate of the server's clock, which was right to within a step.
+            end += SKEW_STEP
+        if end + window > now:
+            seats.append(Seat(end + window, bool(backlog)))
+    seats.sort()
+    return seats, open_since, strays
+
+
+def _pace(db: sqlite3.Connection, account: str, counter: Counter) -> Pace:
+    row = db.execute(
+        "SELECT quota, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good "
+        "FROM paces WHERE account = ? AND counter = ?",
+        (account, counter.name),
+    ).fetchone()
+    if row is None or row[0] not in (None, counter.quota_name):
+        return Pace()
+    _, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good = row
+    return Pace(level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, bool(for_good))
+
+
+def _put_pace(db: sqlite3.Connection, account: str, counter: Counter, pace: Pace) -> None:
+    kept = {"account": account, "counter": counter.name, "quota": counter.quota_name, **asdict(pace)}
+    db.execute(
+        f"INSERT OR REPLACE INTO paces ({', '.join(kept)}) VALUES ({', '.join('?' * len(kept))})",  # noqa: S608
+        tuple(kept.values()),
+    )
+
+
+def _pause(db: sqlite3.Connection, account: str) -> Pause | None:
+    row = db.execute("SELECT number, noted_at, closed_until, code FROM pauses WHERE account = ?", (account,)).fetchone()
+    return Pause(*row) if row else None
+
+
+def _clock(db: sqlite3.Connection, account: str) -> ClockState:
+    row = db.execute("SELECT readings, shift, shifted_at, warned FROM clocks WHERE account = ?", (account,)).fetchone()
+    if row is None:
+        return ClockState()
+    return ClockState(tuple(Reading(*each) for each in json.loads(row[0])), row[1], row[2], bool(row[3]))
+
+
+def _note_server_time(
+    db: sqlite3.Connection, account: str, clock: ClockState, heard: ServerTime
+) -> tuple[ClockState, bool]:
+    """The clock's state with what an answer said, written down; and whether it is worth a warning now."""
+    sent, answered, server = _micros(heard.sent_at), _micros(heard.answered_at), _micros(heard.server_time)
+    resolution = HEADER_RESOLUTION if heard.whole_seconds else 0
+    # The server's clock was read somewhere between sending and answer.
+    reading = Reading(
+        skew=server + resolution // 2 - (sent + answered) // 2,
+        uncertainty=max(0, answered - sent) // 2 + resolution // 2,
+        whole_seconds=heard.whole_seconds,
+    )
+    state = with_reading(clock, reading)
+    warn = is_worth_a_warning(state) and not clock.warned
+    by = state.shift - clock.shift
+    shifted_at = clock.shifted_at
+    if by and shifted_at is None and clock.shift == 0:
+        # All that was written before went by this machine's clock.
+        for table, columns in _TIMES.items():
+            changes = ", ".join(f"{name} = {name} + ?" for name in columns)
+            db.execute(f"UPDATE {table} SET {changes} WHERE account = ?", (*[by] * len(columns), account))  # noqa: S608
+        shifted_at = -1
+    elif by:
+        shifted_at = answered + state.shift
+    warned = clock.warned or warn
+    if abs(state.skew or 0) < 30 * 1_000_000:
+        warned = False
+    state = ClockState(state.readings, state.shift, shifted_at, warned)
+    if state != clock:
+        readings = [[each.skew, each.uncertainty, each.whole_seconds] for each in state.readings]
+        db.execute(
+            "INSERT OR REPLACE INTO clocks VALUES (?, ?, ?, ?, ?)",
+            (account, json.dumps(readings), state.shift, state.shifted_at, int(state.warned)),
+        )
+    return state, warn
+
+
+_TIMES: Final = {
+    "calls": ("called_at", "ended_at", "noticed_at"),
+    "paces": ("closed_until", "refused_at", "spent_until", "eased_at"),
+    "pauses": ("noted_at", "closed_until"),
+}
+
+
+def _window(counter: Counter) -> int:
+    return counter.quota.window_seconds * 1_000_000
+
+
+def _marks(counter: Counter) -> str:
+    return ", ".join("?" * len(counter.endpoints))
 
 
 def _record(row: tuple[Any, ...]) -> CallRecord:
     call_id, account, endpoint, asked, why, lane, called_at, *ending = row
     return CallRecord(call_id, account, endpoint, asked, why, lane, _instant(called_at), *ending)
-
-
-def _opens_at(seats: Sequence[_Seat], limit: int, window: int, reserved: int) -> list[int]:
-    """When so many seats have come free that one call more fits; nothing if it does now.
-
-    A reserve shrinks by each call that the other lanes have made in the window, and grows again as those leave it.
-    """
-    used, others = len(seats), sum(not backlog for _, backlog in seats)
-    opens: list[int] = []
-    for end, backlog in seats:
-        if used + max(0, reserved - others) < limit:
-            break
-        opens = [end + window]
-        used -= 1
-        others -= not backlog
-    return opens
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring a file of an earlier version up to date."""
-    columns = {name for _, name, *_ in db.execute("PRAGMA table_info(calls)")}
-    if "lane" not in columns:
-        db.execute("ALTER TABLE calls ADD COLUMN lane TEXT NOT NULL DEFAULT 'asked'")
-
-
-def _limit(quota: Quota, counts: FleetCounts) -> int:
-    # The formulas give 0 for an account with nothing, and before the first listing; one call is always worth it.
-    return max(1, quota.limit(counts.plants, counts.devices_by_type))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -357,8 +539,8 @@ def _micros(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def _span_micros(span: timedelta) -> int:
-    return -(-span // timedelta(microseconds=1))
+def _span(micros: int) -> timedelta:
+    return timedelta(microseconds=micros)
 
 
 def _instant(micros: int) -> datetime:

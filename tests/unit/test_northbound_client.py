@@ -14,7 +14,7 @@ import pytest
 from northbound_loopback import CURRENT_TIME_MS, RELOGIN, Loopback, Say, logged_in, refused, rows
 
 from pipelines.northbound import errors
-from pipelines.northbound.client import ATTEMPTS, BUSY_WAITS_S, Client
+from pipelines.northbound.client import ATTEMPTS, Client
 from pipelines.northbound.clock import ManualClock
 from pipelines.northbound.ledger import FleetCounts
 from schemas.endpoints import ENDPOINTS
@@ -385,18 +385,43 @@ def test_called_too_often_closes_the_endpoint_for_one_pace(
 def test_a_busy_system_is_given_a_minute_then_longer(
     server: Loopback, make: Make, clock: ManualClock, answer: Say
 ) -> None:
-    server.say(DAY, answer, answer, rows({"a": 1}))
+    server.say(DAY, answer, rows({"a": 1}), answer)
     client = make()
     assert client.call(DAY, BODY, why="w").rows == 1
-    assert clock.slept == list(BUSY_WAITS_S[:2])
-    assert outcomes(client)[1:] == [(DAY, "system_busy"), (DAY, "system_busy"), (DAY, "ok")]
+    assert clock.slept == [60.0], "a minute is worth waiting for"
+    assert outcomes(client)[1:] == [(DAY, "system_busy"), (DAY, "ok")]
+    rests = []
+    for _ in range(6):
+        with pytest.raises(errors.QuotaExhausted) as stopped:
+            client.call(DAY, BODY, why="w")
+        assert isinstance(stopped.value.__cause__, errors.SystemBusy)
+        assert stopped.value.next_at is not None
+        rests.append((stopped.value.next_at - clock.now()).total_seconds() / 60)
+        clock.advance(rests[-1] * 60)
+    assert rests == [3, 10, 30, 60, 60, 60], "the first minute was waited out within the call"
+    assert clock.slept == [60.0, 60.0]
 
 
-def test_a_system_that_stays_busy_is_left_alone(server: Loopback, make: Make, clock: ManualClock) -> None:
+def test_the_whole_account_rests_in_every_process(server: Loopback, make: Make, clock: ManualClock) -> None:
     server.say(DAY, Say(b"", status=429))
-    with pytest.raises(errors.SystemBusy, match="429"):
+    server.say("getKpiStationHour", rows({"a": 1}))
+    with pytest.raises(errors.QuotaExhausted):
         make().call(DAY, BODY, why="w")
-    assert clock.slept == list(BUSY_WAITS_S)
+    heard = len(server.heard)
+    other = make()
+    found = other.allowance("getKpiStationHour")
+    assert (found.granted, found.closed_by, found.next_at) == (False, "pause", clock.now() + timedelta(minutes=3))
+    with pytest.raises(errors.QuotaExhausted, match="account rests"):
+        other.call("getKpiStationHour", BODY, why="w")
+    assert make(account="another").allowance("getKpiStationHour").granted
+    clock.advance(150)
+    assert other.call("getKpiStationHour", BODY, why="w").rows == 1, "half a minute is waited for"
+    assert clock.slept[-1] == 30.0
+    assert len(server.heard) == heard + 1, "no call went out inside the rest"
+    assert other.allowance(DAY).granted
+    with pytest.raises(errors.QuotaExhausted):
+        other.call(DAY, BODY, why="w")
+    assert clock.slept[-1] == 60.0, "a success has made the rest short again"
 
 
 def test_nobody_waits_for_a_busy_system_when_the_quota_is_gone_anyway(
@@ -405,8 +430,10 @@ def test_nobody_waits_for_a_busy_system_when_the_quota_is_gone_anyway(
     server.say("getAlarmList", Say(b"", status=403))
     client = make()
     client.counts = FleetCounts(plants=1)
-    with pytest.raises(errors.SystemBusy):
+    with pytest.raises(errors.QuotaExhausted) as stopped:
         client.call("getAlarmList", {"stationCodes": "NE=1"}, why="w")
+    assert isinstance(stopped.value.__cause__, errors.SystemBusy)
+    assert stopped.value.next_at == clock.now() + timedelta(minutes=30)
     assert clock.slept == []
 
 

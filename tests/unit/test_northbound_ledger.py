@@ -20,6 +20,8 @@ from schemas.endpoints import ENDPOINTS
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 FLEET = FleetCounts(plants=120, devices_by_type={1: 120, 17: 120})
 DAY = timedelta(days=1)
+PACE = timedelta(microseconds=-(-(DAY // timedelta(microseconds=1)) // 26))
+"""Of getDevList for FLEET, rounded up: never too early."""
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def test_processes_never_share_the_last_seat(tmp_path: Path) -> None:
 
 def test_a_refusal_closes_the_endpoint_and_is_kept_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    pace = DAY / 26
+    pace = PACE
     for _ in range(3):
         make_call(Ledger(path), "getDevList", NOON)
     assert Ledger(path).note_refusal("main", "getDevList", NOON, FLEET) == NOON + pace
@@ -177,11 +179,12 @@ def test_a_refusal_closes_the_endpoint_and_is_kept_on_disk(tmp_path: Path) -> No
 
 
 def test_refusals_in_a_row_close_it_for_longer_but_never_past_a_window(ledger: Ledger) -> None:
-    pace = DAY / 26
+    pace = PACE
     spans = [ledger.note_refusal("main", "getDevList", NOON, FLEET) - NOON for _ in range(7)]
     assert spans == [pace, 2 * pace, 4 * pace, 8 * pace, 16 * pace, DAY, DAY]
     make_call(ledger, "getDevList", NOON + DAY)
-    assert ledger.note_refusal("main", "getDevList", NOON + DAY, FLEET) == NOON + DAY + pace, "a success ends the row"
+    opens = ledger.note_refusal("main", "getDevList", NOON + DAY, FLEET)
+    assert opens == NOON + DAY + 2 * pace, "a success ends the row; refused at an even pace, it is half as fast"
 
 
 def test_rows_from_a_wrong_clock_block_for_one_window_only(ledger: Ledger) -> None:
