@@ -40,7 +40,7 @@ class PeriodicLoad:
 
     def __post_init__(self) -> None:
         """Make the pieces that every dataset shares."""
-        self.wanting = Wanting(self.services, self.fleet, self.report, self.request.force)
+        self.wanting = Wanting(self.services, self.fleet, self.report, self.request.force, self.asker.refused_plants)
         self._carrier = Carrier(self.services, self.asker, self.wanting, self.report, self.touched, self.request.why)
 
     def run(self, dataset: str, start: date, end: date) -> Ending | None:

@@ -13,7 +13,7 @@ from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.partitions import Partitioning, Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
-from pipelines.load.refused import read_refused, write_refused
+from pipelines.load.refused import probe_refused, read_refused, write_refused
 from pipelines.load.request import (
     PERIODIC_DATASETS,
     Listener,
@@ -55,11 +55,17 @@ def run_load(
     check_owner_files(services.settings)
     services.lake.fold()  # what an earlier, killed load left behind
     begun_at = services.clock.now()
-    refused = {} if request.force else read_refused(services.refused_file, services.clock.now())
+    refused = {} if request.force else read_refused(services.refused_file)
+    if request.force:
+        for client in services.clients.values():
+            client.forget_denials()
     asker = Asker(services.client, services.clock, report, watch, request.wait, refused)
+    asked_for: tuple[str, ...] = ()
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
         check_plants(request, fleet)
+        asked_for = request.plants or tuple(fleet.zones)
+        probe_refused(asker, services.refused_file, asked_for, services.clock.now())
         touched = Touched(on_inventory(fleet) if on_inventory else Partitioning())
         _load_datasets(request, services, watch, report, asker, fleet, touched)
     except LoadStopped as stopped:
@@ -68,7 +74,8 @@ def run_load(
             report.failures.append(text)
         return _finish(services, report, watch, begun_at, build and bool(report.rows))
     finally:
-        write_refused(services.refused_file, asker.refused_plants, services.clock.now())
+        open_again = [code for code in asked_for if request.force and code not in asker.refused_plants]
+        write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
     return _finish(services, report, watch, begun_at, build)
 
 

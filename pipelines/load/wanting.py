@@ -1,14 +1,16 @@
 """What is wanted and not there: the cells of a dataset over some dates, and the calls that carry them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from pipelines.lake.coverage import Entry
 from pipelines.load.fleet import Fleet
+from pipelines.load.landing import deny
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
+from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning import again
 from pipelines.planning.calendar import today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
@@ -24,12 +26,16 @@ Call = HistoryCall | ReportCall
 
 @dataclass
 class Wanting:
-    """Wanted minus covered, for one fleet. `force`: also what is there and final."""
+    """Wanted minus covered, for one fleet. `force`: also what is there and final.
+
+    Of `refused` plants nothing is asked: they would take seats in vain.
+    """
 
     services: Services
     fleet: Fleet
     report: LoadReport
     force: bool = False
+    refused: Mapping[str, PlantNotAuthorized] = field(default_factory=dict)
 
     def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
         """The calls that carry `todo`; history calls fill their empty seats with other wanted cells."""
@@ -61,7 +67,7 @@ class Wanting:
                 (cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted
             )
         if self.force:
-            return wanted
+            return self._without_refused(dataset, wanted, subjects, declare=declare)
         known = self._known(dataset, wanted)
         todo = []
         for cell in wanted:
@@ -78,7 +84,24 @@ class Wanting:
                 self._report_denied(dataset, entry)
             else:
                 self.report.already_covered += 1
-        return todo
+        return self._without_refused(dataset, todo, subjects, declare=declare)
+
+    def _without_refused(
+        self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject], *, declare: bool
+    ) -> list[Cell]:
+        if not self.refused:
+            return wanted
+        rest: list[Cell] = []
+        refused: dict[str, list[Cell]] = {}
+        for cell in wanted:
+            plant = subjects[cell.subject].plant_code
+            (refused.setdefault(plant, []) if plant in self.refused else rest).append(cell)
+        for plant, cells in refused.items():
+            why = self.refused[plant].describe()
+            self.report.refuse(f"plant {plant}", why)
+            if declare:
+                deny(self.services, dataset, cells, subjects, why)
+        return rest
 
     def _report_denied(self, dataset: str, entry: Entry) -> None:
         what = dataset if entry.plant_code is None else f"{dataset} of plant {entry.plant_code}"
@@ -99,7 +122,8 @@ class Wanting:
         high = max(cell.period for cell in todo) + SEAT_REACH
         known = self.services.coverage.states(dataset, None, low, high)
         start = self.services.settings.history_start
-        near = wanted_cells(dataset, everyone.values(), low, high, now)
+        open_ones = [subject for subject in everyone.values() if subject.plant_code not in self.refused]
+        near = wanted_cells(dataset, open_ones, low, high, now)
         mine = set(todo)
 
         def wanted(cell: Cell) -> bool:

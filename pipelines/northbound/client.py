@@ -16,8 +16,10 @@ from typing import Any, Final, Self
 
 from pipelines.northbound import requests
 from pipelines.northbound.clock import Clock, SystemClock
+from pipelines.northbound.denials import Denials
 from pipelines.northbound.errors import (
     NorthboundError,
+    PermissionDenied,
     QuotaExhausted,
     RateLimited,
     RequestInvalid,
@@ -59,6 +61,7 @@ SESSION_TURNS: Final = 3
 
 LEDGER_FILE: Final = "ledger.sqlite"
 TOKENS_FILE: Final = "tokens.json"
+DENIALS_FILE: Final = "denied_endpoints.json"
 
 JsonText = bytes
 
@@ -143,6 +146,7 @@ class Client:
         self.language = language
         self.counts = FleetCounts()
         self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control, quotas=quotas)
+        self.denials = Denials(state_dir / DENIALS_FILE)
         self._clock: Clock = clock or SystemClock()
         self._transport = transport or Transport(base_url, user_agent=user_agent)
         self._session: Session | OAuthSession
@@ -204,6 +208,10 @@ class Client:
         """
         return self.ledger.server_now(self.account, self._clock.now())
 
+    def forget_denials(self) -> None:
+        """Let endpoints that were denied be asked at once: for when somebody says that they are open now."""
+        self.denials.forget(self.account)
+
     def allowance(self, endpoint: str, *, lane: Lane = "asked", reserved: int = 0) -> Allowance:
         """May this endpoint be called now? Costs nothing; ``lane`` and ``reserved`` as in :meth:`call`."""
         return self._allowance(_known(endpoint), self._clock.now(), _Purpose("", lane, reserved))
@@ -249,6 +257,9 @@ class Client:
 
     def _call(self, endpoint: str, body: Mapping[str, Any], purpose: _Purpose) -> tuple[Answer, Page | None]:
         known = _known(endpoint)
+        denial = self.denials.current(self.account, known.name, self._clock.now())
+        if denial is not None:
+            raise denial
         patience = _Patience()
         while True:
             self._check(known, purpose, patience)
@@ -350,6 +361,8 @@ class Client:
             if isinstance(error, SystemBusy):
                 self._note_busy(error, patience)
             self._settle(call_id, reply, error=error)
+            if isinstance(error, PermissionDenied):
+                self.denials.note(self.account, known.name, error, self._clock.now())
             if refusal is not None:
                 raise refusal from error
             raise
@@ -358,6 +371,7 @@ class Client:
             heard = ServerTime(sent_at, answered_at, verdict.server_time, verdict.time_source == "header")
         self._settle(call_id, reply, verdict=verdict, heard=heard)
         self._session.good(token)
+        self.denials.lift(self.account, known.name)
         answer = Answer(
             endpoint=known.name,
             request=dict(body),

@@ -5,9 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pipelines.lake.coverage import Entry, State
-from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.wanting import due_again
-from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning.cells import Cell
 
 DAY = date(2026, 6, 10)
@@ -57,14 +55,3 @@ def test_a_suspect_period_is_asked_again_after_hours_and_an_old_one_after_a_day(
 @pytest.mark.parametrize(("state", "expected"), [("final", False), ("missing", True)])
 def test_other_states(state: State, expected: bool) -> None:
     assert due("plant_daily", state, ENDED, ENDED + timedelta(days=100)) is expected
-
-
-def test_a_refused_plant_is_kept_for_a_day_from_its_first_refusal(tmp_path) -> None:
-    path, now = tmp_path / "state" / "refused.json", datetime(2026, 6, 10, tzinfo=UTC)
-    error = PlantNotAuthorized("not authorized", code=20056, endpoint="getKpiStationDay")
-    write_refused(path, {"NE=1": error}, now)
-    later = now + timedelta(hours=20)
-    known = read_refused(path, later)
-    assert known["NE=1"].describe() == error.describe()
-    write_refused(path, known, later)
-    assert read_refused(path, now + timedelta(hours=24)) == {}
