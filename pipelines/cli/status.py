@@ -105,7 +105,7 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
             "used": each.used,
             "limit": each.limit,
             "free": each.free,
-            "next": "denied" if each.denied else each.next_at or "now",
+            "next": f"denied, asked again {each.next_at:%Y-%m-%d %H:%M}" if each.denied else each.next_at or "now",
         }
         for account in standing.accounts
         for each in account.endpoints

@@ -65,7 +65,7 @@ class CallSeen:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStanding:
-    """What an account's quota leaves of one endpoint. `next_at` None: now."""
+    """What an account's quota leaves of one endpoint. `next_at` None: now; of a denied one, when it is asked again."""
 
     endpoint: str
     used: int
@@ -181,7 +181,7 @@ def standing_of(
         accounts=accounts,
         datasets=tuple(datasets),
         denied=tuple(denied(coverage_file)) if has_coverage else (),
-        refused_plants=tuple(sorted(read_refused(state / "refused_plants.json", now))),
+        refused_plants=tuple(sorted(read_refused(state / "refused_plants.json"))),
         plants=present.height,
         devices=devices.filter(LISTED).height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
@@ -296,15 +296,15 @@ def _endpoint(
     allowance = client.allowance(name)
     quota = ENDPOINTS[name].quotas[account.flow_control]
     mine = [call for call in calls if call.endpoint == name and call.outcome is not None]
+    denial = client.denials.known(account.name).get(name)
     return EndpointStanding(
         endpoint=name,
         used=allowance.used,
         limit=allowance.limit,
         free=max(0, allowance.limit - allowance.used) if allowance.granted else 0,
         per_day=int(allowance.limit * DAY / timedelta(seconds=quota.window_seconds)),
-        next_at=allowance.next_at,
-        denied=[call.outcome for call in mine if call.outcome in ("ok", "permission_denied")][-1:]
-        == ["permission_denied"],
+        next_at=denial.next_at if denial else allowance.next_at,
+        denied=denial is not None,
         refused_lately=sum(call.outcome == "rate_limited" and call.called_at > now - DAY for call in mine),
     )
 
