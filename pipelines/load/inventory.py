@@ -12,6 +12,7 @@ from pipelines.lake.records import Decoded
 from pipelines.load.asking import Asker, EndpointRefused, LoadStopped, Rejected, chunks
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.landing import note_side_results
+from pipelines.load.refused import probe_refused
 from pipelines.load.request import Listener, LoadReport, Waiting
 from pipelines.load.services import Services
 from pipelines.northbound.errors import IncompleteList, NorthboundError, QuotaExhausted
@@ -36,6 +37,8 @@ def ensure_inventory(services: Services, asker: Asker, report: LoadReport, liste
     """
     fleet = current_fleet(services)
     services.client.counts = fleet.counts
+    # First, so that the listing holds the devices of a plant that is open again.
+    probe_refused(asker, services.refused_file, fleet.zones, services.clock.now())
     fresh = fleet.listed_at is not None and services.clock.now() - fleet.listed_at < INVENTORY_MAX_AGE
     if not fresh or force:
         _try_to_list(services, asker, report, listener, have_one=fleet.listed_at is not None)

@@ -13,7 +13,7 @@ from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.partitions import Partitioning, Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
-from pipelines.load.refused import probe_refused, read_refused, write_refused
+from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.request import (
     PERIODIC_DATASETS,
     Listener,
@@ -65,7 +65,6 @@ def run_load(
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
         check_plants(request, fleet)
         asked_for = request.plants or tuple(fleet.zones)
-        probe_refused(asker, services.refused_file, asked_for, services.clock.now())
         touched = Touched(on_inventory(fleet) if on_inventory else Partitioning())
         _load_datasets(request, services, watch, report, asker, fleet, touched)
     except LoadStopped as stopped:
