@@ -13,24 +13,31 @@ LEAST_FREE_BYTES: Final = 2 * 1024**3
 """Below this a month of a large fleet, or a build's intermediate files, may no longer fit."""
 
 
+NOTHING: Final = (
+    "Nothing is loaded yet. Next: pvms load --from yesterday --to yesterday (without an account: pvms demo)."
+)
+
+
 def headline(standing: Standing) -> str:
     """One sentence (or two): the reason that most stands in the way, and what ends it."""
-    if not standing.started:
-        return "Nothing is loaded yet. Next: pvms load --from yesterday --to yesterday (without an account: pvms demo)."
     if disk_is_low(standing):
         return f"The disk is nearly full: {gigabytes(standing.disk_free_bytes)} are left. Free some: nothing can land."
-    if standing.account_problem:
-        return f"No account can be asked: {standing.account_problem}"
-    refused = [each for each in standing.accounts if each.login == "refused"]
+    refused = logins_refused(standing)
     if refused and len(refused) == len(standing.accounts):
         first = refused[0]
         return (
             f"Login of {first.account} refused since {moment(first.login_at)}: {first.login_words}. {first.login_todo}"
         )
+    if not standing.started:
+        return NOTHING
+    if standing.account_problem:
+        return f"No account can be asked: {standing.account_problem}"
     return _about_the_work(standing)
 
 
 def _about_the_work(standing: Standing) -> str:
+    if not standing.datasets:
+        return "The first load is running." if standing.loading else NOTHING
     missing = standing.periods.get("missing", 0) + standing.periods.get("suspect", 0)
     if missing:
         return _about_what_is_missing(standing, missing)
@@ -94,8 +101,8 @@ def logins_refused(standing: Standing) -> list[AccountStanding]:
 
 
 def moment(instant: datetime | None) -> str:
-    """An instant as people read it; the date only where it isn't clear."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "an unknown time"
+    """An instant as people read it; what has not been is never."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "never"
 
 
 def gigabytes(size: int) -> str:

@@ -20,12 +20,11 @@ from pipelines.lake.store import Lake
 from pipelines.load.fleet import current_fleet
 from pipelines.load.refused import read_refused
 from pipelines.load.services import Services, state_dir
-from pipelines.northbound.client import LEDGER_FILE, TOKENS_FILE, Client
+from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.codes import meaning_of
-from pipelines.northbound.errors import LoginRefused, NorthboundError
+from pipelines.northbound.errors import NorthboundError
 from pipelines.northbound.ledger import CallRecord, Ledger
-from pipelines.northbound.tokens import TokenCache
 from pipelines.planning.calendar import period_window, today
 from pipelines.planning.cells import final_margin
 from pipelines.settings import Account, Settings, SettingsError
@@ -41,6 +40,9 @@ DAY: Final = timedelta(days=1)
 
 INVENTORY: Final = frozenset({"stations", "getDevList"})
 """Endpoints whose rows are no measurements."""
+
+DOCTOR: Final = "pvms doctor"
+"""Why an examination calls: its answers land nowhere."""
 
 LISTED: Final = pl.col("last_seen_at") == pl.col("last_seen_at").max()
 """Rows that the latest listing named."""
@@ -176,7 +178,7 @@ def standing_of(
     return Standing(
         home=str(home),
         at=now,
-        started=has_coverage or bool(calls),
+        started=bool(datasets) or any(call.endpoint in READ_ENDPOINTS and call.why != DOCTOR for call in calls),
         account_problem=problem,
         accounts=accounts,
         datasets=tuple(datasets),
@@ -205,18 +207,13 @@ def standing_of(
     )
 
 
-def clients_of(services: Services) -> Mapping[str, Client]:
-    """Every account's client, by name."""
-    return {services.client.account: services.client}
-
-
-def remembered_refusal(settings: Settings, account: Account) -> tuple[datetime, str] | None:
-    """When and with what words this account's present secret was refused, if it was."""
-    path = state_dir(settings.home) / TOKENS_FILE
-    if not path.exists():
+def login_stopped(client: Client) -> tuple[datetime | None, str, str] | None:
+    """Since when, with what words, and what to do, if this account's login isn't tried any more."""
+    found = client.session.stopped()
+    if found is None:
         return None
-    found = TokenCache(path).refusal(account.base_url, account.username, account.password.get_secret_value())
-    return (found.at, in_words(found.message, found.code)) if found else None
+    at, error = found
+    return at, in_words(error.message, error.code), error.advice
 
 
 def in_words(message: str, code: int | None) -> str:
@@ -232,7 +229,7 @@ def _calls(settings: Settings, now: datetime) -> Sequence[CallRecord]:
 
 
 def _brought_data(call: CallRecord) -> bool:
-    return call.outcome == "ok" and bool(call.rows) and call.endpoint not in INVENTORY
+    return call.outcome == "ok" and bool(call.rows) and call.endpoint not in INVENTORY and call.why != DOCTOR
 
 
 def _went_wrong(call: CallRecord, now: datetime) -> bool:
@@ -257,11 +254,11 @@ def _accounts(
     with _opened(settings, clock, services) as opened:
         fleet = current_fleet(opened)
         found = []
-        for name, client in clients_of(opened).items():
+        for name, client in opened.clients.items():
             client.counts = fleet.counts
             account = next(each for each in settings.accounts if each.name == name)
             mine = [call for call in calls if call.account == name]
-            found.append(_account(settings, account, client, mine, clock.now()))
+            found.append(_account(account, client, mine, clock.now()))
         return tuple(found)
 
 
@@ -275,9 +272,9 @@ def _opened(settings: Settings, clock: Clock, services: Services | None) -> Iter
 
 
 def _account(
-    settings: Settings, account: Account, client: Client, calls: Sequence[CallRecord], now: datetime
+    account: Account, client: Client, calls: Sequence[CallRecord], now: datetime
 ) -> AccountStanding:
-    refusal = remembered_refusal(settings, account)
+    refusal = login_stopped(client)
     good = [call.called_at for call in calls if call.outcome == "ok"]
     login = "refused" if refusal else "ok" if good else "unknown"
     return AccountStanding(
@@ -285,7 +282,7 @@ def _account(
         login=login,
         login_at=refusal[0] if refusal else max(good, default=None),
         login_words=refusal[1] if refusal else None,
-        login_todo=LoginRefused.default_advice if refusal else None,
+        login_todo=refusal[2] if refusal else None,
         endpoints=tuple(_endpoint(account, client, calls, name, now) for name in READ_ENDPOINTS),
     )
 

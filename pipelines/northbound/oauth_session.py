@@ -106,6 +106,22 @@ class OAuthSession:
         elif isinstance(error, PermissionDenied):
             error.advice = BASIC_APIS_ADVICE
 
+    def stopped(self) -> tuple[datetime | None, LoginRefused] | None:
+        """Since when and why no refresh is tried, if only a person can help; costs nothing."""
+        grant = self._cache.get()
+        if grant.live_token(self._clock.now()) is not None:
+            return None
+        refusal = grant.refusal_of(self._app_secret())
+        if refusal is not None:
+            return refusal.at, OAuthClientRefused(refusal.message, endpoint=ENDPOINT)
+        refusals = [grant.refusal_of(each) for each in self._candidates(grant)]
+        if not refusals:
+            return None, ConsentNeeded("no owner has consented yet", endpoint=ENDPOINT, advice="Run `pvms login`.")
+        last = refusals[-1]
+        if last is None or None in refusals:
+            return None
+        return last.at, ConsentNeeded(last.message, code=last.code, endpoint=ENDPOINT)
+
     def logout(self) -> None:
         """Nothing: only the owner can end a consent (3.1.4)."""
 

@@ -1,6 +1,7 @@
 """The account's session: a token at hand, or one login for all who need it."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, NoReturn
 
 from pipelines.northbound.clock import Clock
@@ -94,6 +95,11 @@ class Session:
     def at_hand(self) -> bool:
         """Is there a session that should be good? Costs nothing."""
         return self._live() is not None
+
+    def stopped(self) -> tuple[datetime | None, LoginRefused] | None:
+        """Since when and why no login is tried, if this secret was refused; costs nothing."""
+        refusal = self._cache.refusal(*self._who, self._credentials.password)
+        return (refusal.at, LoginRefused(refusal.message, code=refusal.code, endpoint="login")) if refusal else None
 
     def login_again(self, *, why: str) -> None:
         """Log in, even if there is a session or this secret was refused; errors as for :meth:`token`."""

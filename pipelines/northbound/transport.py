@@ -84,7 +84,7 @@ class Transport:
                 },
                 timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
-                verify=_ssl_context(),
+                verify=ssl_context(),
                 trust_env=not loopback,
                 follow_redirects=False,
                 cookies=jar,
@@ -135,7 +135,7 @@ def post_elsewhere(url: str, json_body: Mapping[str, Any], *, timeout_s: float) 
             httpx.Client(
                 headers={"User-Agent": default_user_agent()},
                 timeout=timeout_s,
-                verify=_ssl_context(),
+                verify=ssl_context(),
                 trust_env=not loopback,
                 follow_redirects=False,
             ) as http,
@@ -184,7 +184,7 @@ def default_user_agent() -> str:
         return "smartpvms-warehouse"
 
 
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """Trust what the machine trusts, or what SSL_CERT_FILE and SSL_CERT_DIR name.
 
     The HTTP library by itself would take its own bundle and not the machine's, so that a company's CA that was

@@ -1,0 +1,181 @@
+"""One account: its login, the server's clock, and each endpoint's permission, asked within the quota."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from pipelines.doctor.findings import Finding, fail, ok, warn
+from pipelines.doctor.probes import Subjects, probe_body, subjects_of
+from pipelines.lake.decode_flat import decode_devices, decode_plants
+from pipelines.load.fleet import current_fleet
+from pipelines.load.services import Services
+from pipelines.load.standing import DOCTOR, login_stopped
+from pipelines.northbound.client import Answer, Client
+from pipelines.northbound.clock import SystemClock
+from pipelines.northbound.errors import (
+    LoginRefused,
+    NorthboundError,
+    PermissionDenied,
+    PlantNotAuthorized,
+    QuotaExhausted,
+    RequestRejected,
+    SessionExpired,
+    SystemBusy,
+)
+from pipelines.settings import Account
+from schemas.endpoints import READ_ENDPOINTS
+
+KNOWN_FOR: Final = timedelta(days=1)
+"""An endpoint that has answered within a day isn't asked again: its calls are scarce."""
+
+SKEW_WARNS: Final = timedelta(minutes=1)
+
+LONGEST_WAIT_S: Final = 15.0
+"""Who looks at a screen waits that long; what takes longer is said instead."""
+
+
+class ImpatientClock(SystemClock):
+    """The machine's clock, that doesn't wait out a busy server."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or say that it would take too long.
+
+        Raises:
+            SystemBusy: it is more than a few seconds.
+        """
+        if seconds > LONGEST_WAIT_S:
+            raise SystemBusy("the server asks to wait", advice="Run pvms doctor again in some minutes.")
+        super().sleep(seconds)
+
+
+@dataclass
+class Examination:
+    """One account's turn; `found` grows, `live` holds what the answers listed."""
+
+    services: Services
+    account: Account
+    client: Client
+    ask_all: bool = False
+    skew: timedelta | None = None
+    session_seen: bool = False
+    plants: pl.DataFrame = field(default_factory=pl.DataFrame)
+    devices: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def run(self, *, retry_login: bool = False) -> Iterator[Finding]:
+        """Login first, then every endpoint, then the clock; at most one login, and no second try of a refused one."""
+        name = self.account.name
+        if retry_login:
+            self.client.forget_refusal()
+        stopped = login_stopped(self.client)
+        if stopped is not None:
+            at, words, todo = stopped
+            since = f"refused on {at:%Y-%m-%d %H:%M} UTC and not tried again: " if at else ""
+            yield fail("login", since + words, todo, name)
+            return
+        permissions: list[Finding] = []
+        try:
+            for endpoint in READ_ENDPOINTS:
+                permissions.append(self._permission(endpoint))  # noqa: PERF401  what came before an error is kept
+        except (LoginRefused, SessionExpired) as error:
+            yield fail("login", error.message, error.advice, name)
+        except NorthboundError as error:
+            yield fail("connection", error.message, error.advice, name)
+        else:
+            yield self._login()
+        yield from permissions
+        if self.skew is not None:
+            yield self._clock()
+
+    def _login(self) -> Finding:
+        if self.session_seen:
+            return ok("login", f"the server at {self.account.base_url} accepts this account", self.account.name)
+        return warn(
+            "login",
+            "not tried: no endpoint could be asked now",
+            "Run pvms doctor again when the quota is free.",
+            self.account.name,
+        )
+
+    def _permission(self, endpoint: str) -> Finding:
+        about = f"{self.account.name} {endpoint}"
+        known, denied = self._heard_lately(endpoint)
+        if known is not None and not self.ask_all and not self._needed(endpoint):
+            return ok("permission", f"answered at {known:%Y-%m-%d %H:%M} UTC", about)
+        now = self.services.clock.now()
+        body = probe_body(endpoint, self._subjects(), now, self.account.language)
+        if isinstance(body, str):
+            if denied is not None:
+                advice = PermissionDenied.default_advice
+                return fail("permission", f"refused at {denied:%Y-%m-%d %H:%M} UTC (401)", advice, about)
+            return ok("permission", f"not asked: {body}", about)
+        try:
+            answer = self.client.call(endpoint, body, why=DOCTOR)
+        except QuotaExhausted as error:
+            if known is not None:
+                return ok("permission", f"answered at {known:%Y-%m-%d %H:%M} UTC; {error.message} now", about)
+            return warn("permission", f"not asked: {error.message}", error.advice, about)
+        except PermissionDenied as error:
+            self.session_seen = True
+            return fail("permission", _said(error), error.advice, about)
+        except (PlantNotAuthorized, RequestRejected) as error:
+            self.session_seen = True
+            return warn("permission", _said(error), error.advice or "The endpoint itself is open.", about)
+        except SystemBusy as error:
+            return warn("permission", f"not answered: {_said(error)}", error.advice, about)
+        self._note(endpoint, answer, now)
+        return ok("permission", f"answers ({answer.rows} rows, {answer.ms:.0f} ms)", about)
+
+    def _needed(self, endpoint: str) -> bool:
+        """Whether an answer is needed for itself: one for the login, and a first list for what the others ask about."""
+        listed = current_fleet(self.services).listed_at is not None
+        return (endpoint == "stations" and not self.session_seen) or (endpoint == "getDevList" and not listed)
+
+    def _heard_lately(self, endpoint: str) -> tuple[datetime | None, datetime | None]:
+        """When it last answered, and when it was last denied, of both the later one; None for the other."""
+        now = self.services.clock.now()
+        calls = [
+            call
+            for call in self.client.ledger.calls(now - KNOWN_FOR)
+            if (call.account, call.endpoint) == (self.account.name, endpoint) and call.outcome is not None
+        ]
+        telling = [call for call in calls if call.outcome in ("ok", "permission_denied")]
+        if not telling:
+            return None, None
+        last = telling[-1]
+        return (last.called_at, None) if last.outcome == "ok" else (None, last.called_at)
+
+    def _subjects(self) -> Subjects:
+        fleet = current_fleet(self.services)
+        self.client.counts = fleet.counts
+        if fleet.plants.height:
+            return subjects_of(fleet.plants, fleet.devices)
+        return subjects_of(self.plants, self.devices)
+
+    def _note(self, endpoint: str, answer: Answer, began: datetime) -> None:
+        self.session_seen = True
+        now = self.services.clock.now()
+        seen = answer.server_time - (began + (now - began) / 2)
+        # Not every endpoint tells the time; one that doesn't looks like no skew at all.
+        self.skew = max(self.skew or seen, seen, key=abs)
+        if endpoint == "stations":
+            self.plants = decode_plants(answer.data, extracted_at=answer.server_time, account=self.account.name).rows
+        elif endpoint == "getDevList":
+            self.devices = decode_devices(answer.data, extracted_at=answer.server_time, account=self.account.name).rows
+
+    def _clock(self) -> Finding:
+        assert self.skew is not None
+        seconds = self.skew.total_seconds()
+        text = f"the server's clock is {abs(seconds):.0f} s {'ahead of' if seconds >= 0 else 'behind'} this machine's"
+        if abs(self.skew) > SKEW_WARNS:
+            return warn("clock", text, "Set this machine's clock by NTP (timedatectl set-ntp true).", self.account.name)
+        return ok("clock", text, self.account.name)
+
+
+def _said(error: NorthboundError) -> str:
+    what = error.message.rstrip(". ")
+    return (
+        f"{what} (code {error.code}: {(error.meaning or 'not in the reference').rstrip('.')})" if error.code else what
+    )

@@ -1,0 +1,145 @@
+"""What is there already: zones and devices of the fleet, quotas as the ledger has seen them, the files themselves."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.doctor.findings import Finding, fail, ok, warn
+from pipelines.lake.errors import LakeError, NoWarehouse
+from pipelines.lake.paths import paths_of
+from pipelines.lake.publish import open_published
+from pipelines.load.services import Services
+from pipelines.northbound.client import LEDGER_FILE
+from pipelines.settings import Settings
+from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
+
+
+def zones(plants: pl.DataFrame) -> Iterator[Finding]:
+    """Each plant's time zone and where it came from (columns of raw.plants, latest listing)."""
+    if plants.is_empty():
+        return
+    unknown = plants.filter(pl.col("time_zone").is_null())["plant_code"].sort().to_list()
+    known = plants.drop_nulls("time_zone")
+    if known.height:
+        sources = Counter(known["time_zone_source"].to_list())
+        names = Counter(known["time_zone"].to_list())
+        told = ", ".join(f"{count} by {source}" for source, count in sources.most_common())
+        most = ", ".join(f"{name} {count}" for name, count in names.most_common(4))
+        yield ok("zones", f"{known.height} plants: {told} ({most}{', ...' if len(names) > 4 else ''})")
+    if unknown:
+        some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        yield warn(
+            "zones",
+            f"{len(unknown)} plants without a known time zone, of which nothing is loaded: {some}",
+            "Give each a row in PVMS_PLANTS_FILE (plant_code,time_zone), or set PVMS_DEFAULT_TIME_ZONE.",
+        )
+
+
+def devices(listed: pl.DataFrame) -> Iterator[Finding]:
+    """How many devices there are of types that the interface keeps no history for (column device_type_id)."""
+    if listed.is_empty():
+        return
+    counts = Counter(listed["device_type_id"].to_list())
+    without = {kind: count for kind, count in counts.items() if kind not in HISTORY_TYPES}
+    served = sum(counts.values()) - sum(without.values())
+    yield ok("devices", f"{served} of {sum(counts.values())} have a 5-minute history")
+    if without:
+        names = ", ".join(
+            f"{DEVICE_TYPES[kind].label if kind in DEVICE_TYPES else 'unknown type'} {kind} ({count})"
+            for kind, count in sorted(without.items())
+        )
+        yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
+
+
+def files(settings: Settings) -> Iterator[Finding]:
+    """Whether ledger, coverage, Dagster's storage and the published warehouse can be read."""
+    paths = paths_of(settings.home)
+    stores = [paths.state / LEDGER_FILE, paths.state / "coverage.sqlite"]
+    broken = [text for path in stores if (text := _unreadable(path))]
+    for text in broken:
+        yield fail(
+            "state", text, "Restore it from a backup, or move it away: it is made anew, and what it knew is lost."
+        )
+    if not broken and any(path.exists() for path in stores):
+        yield ok("state", "ledger and coverage can be read")
+    yield from _dagster(paths.state / "dagster")
+    yield _warehouse(settings)
+
+
+def _unreadable(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+            (answer,) = db.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return f"{path} can't be read: {error}"
+    return None if answer == "ok" else f"{path} is damaged: {answer}"
+
+
+def _dagster(folder: Path) -> Iterator[Finding]:
+    if not (folder / "dagster.yaml").exists():
+        yield ok("dagster", "no records yet; the first load or pvms ui makes them")
+        return
+    databases = sorted((folder / "history" / "runs").glob("index.db")) + sorted(folder.glob("*/*.db"))
+    broken = [text for path in databases if (text := _unopened(path))]
+    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    if broken:
+        todo = "Move state/dagster away: coverage is the truth, and the next load makes new records."
+        yield fail("dagster", "; ".join(broken), todo)
+    else:
+        yield ok("dagster", f"its records can be read ({size / 1e6:,.0f} MB)")
+
+
+def _unopened(path: Path) -> str | None:
+    # No check of every page: Dagster's files grow large.
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+            db.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return f"{path} can't be read: {error}"
+    return None
+
+
+def _warehouse(settings: Settings) -> Finding:
+    try:
+        connection = open_published(settings.home, threads=settings.duckdb_threads, memory_limit=settings.duckdb_memory)
+    except NoWarehouse:
+        return ok("warehouse", "not built yet; the first load publishes it")
+    except LakeError as error:
+        return fail("warehouse", str(error), "See above.")
+    try:
+        (count,) = connection.execute("select count(*) from duckdb_tables() where not internal").fetchone() or (0,)
+        (views,) = connection.execute("select count(*) from duckdb_views() where not internal").fetchone() or (0,)
+        connection.execute("select count(*) from raw.plants").fetchone()
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        return fail("warehouse", f"it can be opened, but not read: {first}", "Run pvms load: it publishes a new one.")
+    finally:
+        connection.close()
+    return ok("warehouse", f"{paths_of(settings.home).published} holds {count} tables and {views} views")
+
+
+def quotas(services: Services, name: str) -> Iterator[Finding]:
+    """What the ledger has seen of one account's quotas: endpoints that are used up, refusals of the last week."""
+    client = services.clients[name]
+    now = services.clock.now()
+    refused = Counter(
+        call.endpoint
+        for call in client.ledger.calls(now - timedelta(days=7))
+        if call.account == name and call.outcome == "rate_limited"
+    )
+    for endpoint, count in sorted(refused.items()):
+        if count > 1:
+            yield warn(
+                "quota",
+                f"the vendor refused {endpoint} {count} times in a week for calling too often",
+                "See whether another program uses this account; if none does, check SMARTPVMS_FLOW_CONTROL.",
+                name,
+            )
