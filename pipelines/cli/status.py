@@ -114,7 +114,7 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
 
 def show(standing: "Standing") -> None:
     """Print the tables for a person."""
-    from pipelines.load.headline import gigabytes, moment
+    from pipelines.load.headline import gigabytes, login_sentence, moment
 
     for title, rows in (
         ("Plant periods by state", coverage_rows(standing)),
@@ -136,7 +136,7 @@ def show(standing: "Standing") -> None:
             stdout.print(as_table(names, [tuple(map(_short, row.values())) for row in rows], title))
     for account in standing.accounts:
         if account.login == "refused":
-            stdout.print(f"Login of {account.account}: refused since {moment(account.login_at)}: {account.login_words}")
+            stdout.print(login_sentence(account), markup=False)
     if standing.refused_plants:
         stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}")
     if standing.plants_without_zone:

@@ -24,10 +24,7 @@ def headline(standing: Standing) -> str:
         return f"The disk is nearly full: {gigabytes(standing.disk_free_bytes)} are left. Free some: nothing can land."
     refused = logins_refused(standing)
     if refused and len(refused) == len(standing.accounts):
-        first = refused[0]
-        return (
-            f"Login of {first.account} refused since {moment(first.login_at)}: {first.login_words}. {first.login_todo}"
-        )
+        return login_sentence(refused[0])
     if not standing.started:
         return NOTHING
     if standing.account_problem:
@@ -98,6 +95,12 @@ def disk_is_low(standing: Standing) -> bool:
 def logins_refused(standing: Standing) -> list[AccountStanding]:
     """Accounts whose present secret was refused."""
     return [each for each in standing.accounts if each.login == "refused"]
+
+
+def login_sentence(account: AccountStanding) -> str:
+    """Since when an account's login isn't tried any more, why, and what to do."""
+    since = f"refused since {moment(account.login_at)}" if account.login_at else "not possible"
+    return f"Login of {account.account} {since}: {(account.login_words or '').rstrip('. ')}. {account.login_todo or ''}"
 
 
 def moment(instant: datetime | None) -> str:

@@ -271,9 +271,7 @@ def _opened(settings: Settings, clock: Clock, services: Services | None) -> Iter
         yield opened
 
 
-def _account(
-    account: Account, client: Client, calls: Sequence[CallRecord], now: datetime
-) -> AccountStanding:
+def _account(account: Account, client: Client, calls: Sequence[CallRecord], now: datetime) -> AccountStanding:
     refusal = login_stopped(client)
     good = [call.called_at for call in calls if call.outcome == "ok"]
     login = "refused" if refusal else "ok" if good else "unknown"

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import HomePaths, paths_of
-from pipelines.load.headline import disk_is_low, gigabytes, headline, logins_refused, moment
+from pipelines.load.headline import disk_is_low, gigabytes, headline, login_sentence, logins_refused, moment
 from pipelines.load.notify import Event, Severity, notify
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
@@ -88,8 +88,7 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
             "login_stopped",
             account.account,
             "error",
-            f"Login of {account.account} refused since {moment(account.login_at)}: {account.login_words}. "
-            f"{account.login_todo}",
+            login_sentence(account),
         )
     for account in standing.accounts:
         for each in account.endpoints:

@@ -9,10 +9,12 @@ come back with 305; it then takes the new token from the cache and costs no seco
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final, NoReturn
 
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import (
+    LoginRefused,
     NorthboundError,
     PermissionDenied,
     QuotaExhausted,

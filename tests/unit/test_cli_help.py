@@ -26,7 +26,7 @@ def examples_of(text: str) -> list[list[str]]:
 
 
 def test_the_contract_names_these_commands() -> None:
-    assert NAMES == ["demo", "init", "load", "login", "plan", "simulator", "sql", "status", "ui"]
+    assert NAMES == ["demo", "doctor", "init", "load", "login", "plan", "simulator", "sql", "status", "ui"]
 
 
 @pytest.mark.parametrize("name", NAMES)
