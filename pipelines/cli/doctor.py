@@ -41,7 +41,7 @@ def doctor(
         typer.Option("--retry-login", help="Try a password once more that was refused: the account was locked."),
     ] = False,
     ask_all: Annotated[
-        bool, typer.Option("--ask-all", help="Ask also the endpoints that have answered within a day.")
+        bool, typer.Option("--ask-all", help="Ask also the endpoints that have answered, or were denied, within a day.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON on stdout.")] = False,
 ) -> None:

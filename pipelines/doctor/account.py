@@ -69,6 +69,8 @@ class Examination:
         name = self.account.name
         if retry_login:
             self.client.forget_refusal()
+        if self.ask_all:
+            self.client.forget_denials()
         stopped = login_stopped(self.client)
         if stopped is not None:
             at, words, todo = stopped
@@ -101,15 +103,15 @@ class Examination:
 
     def _permission(self, endpoint: str) -> Finding:
         about = f"{self.account.name} {endpoint}"
-        known, denied = self._heard_lately(endpoint)
+        known = self._answered_lately(endpoint)
         if known is not None and not self.ask_all and not self._needed(endpoint):
             return ok("permission", f"answered at {known:%Y-%m-%d %H:%M} UTC", about)
         now = self.services.clock.now()
+        remembered = self.client.denials.current(self.account.name, endpoint, now)
+        if remembered is not None:
+            return fail("permission", _said(remembered), f"{remembered.advice} pvms doctor --ask-all asks now.", about)
         body = probe_body(endpoint, self._subjects(), now, self.account.language)
         if isinstance(body, str):
-            if denied is not None:
-                advice = PermissionDenied.default_advice
-                return fail("permission", f"refused at {denied:%Y-%m-%d %H:%M} UTC (401)", advice, about)
             return ok("permission", f"not asked: {body}", about)
         try:
             answer = self.client.call(endpoint, body, why=DOCTOR)
@@ -133,19 +135,16 @@ class Examination:
         listed = current_fleet(self.services).listed_at is not None
         return (endpoint == "stations" and not self.session_seen) or (endpoint == "getDevList" and not listed)
 
-    def _heard_lately(self, endpoint: str) -> tuple[datetime | None, datetime | None]:
-        """When it last answered, and when it was last denied, of both the later one; None for the other."""
+    def _answered_lately(self, endpoint: str) -> datetime | None:
+        """When it last answered; None also where it was denied since."""
         now = self.services.clock.now()
         calls = [
             call
             for call in self.client.ledger.calls(now - KNOWN_FOR)
-            if (call.account, call.endpoint) == (self.account.name, endpoint) and call.outcome is not None
+            if (call.account, call.endpoint) == (self.account.name, endpoint)
         ]
         telling = [call for call in calls if call.outcome in ("ok", "permission_denied")]
-        if not telling:
-            return None, None
-        last = telling[-1]
-        return (last.called_at, None) if last.outcome == "ok" else (None, last.called_at)
+        return telling[-1].called_at if telling and telling[-1].outcome == "ok" else None
 
     def _subjects(self) -> Subjects:
         fleet = current_fleet(self.services)

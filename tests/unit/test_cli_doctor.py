@@ -98,6 +98,10 @@ def test_a_denied_endpoint_fails_and_the_others_are_asked(world: World, folder: 
     with Simulator(world, faults=parse_faults(["deny=getDevHistoryKpi"])) as simulator:
         use(folder, simulator.base_url)
         found = doctor()
+        assert doctor().one("permission", "getDevHistoryKpi")["level"] == "fail"
+        assert asked(simulator)["getDevHistoryKpi"] == 1  # remembered, not asked for again
+        assert doctor("--ask-all").code == 1
+        assert asked(simulator)["getDevHistoryKpi"] == 2
     assert found.code == 1
     history = found.one("permission", "getDevHistoryKpi")
     assert history["level"] == "fail"
