@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -131,6 +133,7 @@ class Simulator:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,  # it is written below, by the simulator's clock
             timeout_graceful_shutdown=2,
         )
         server = _Server(config)
@@ -161,6 +164,9 @@ class Simulator:
         self.stop()
 
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
 def create_app(service: Service, break_off: Callable[[object], None] = lambda _: None) -> Starlette:
     """Return the ASGI application that carries a service's answers over HTTP.
 
@@ -188,11 +194,20 @@ def create_app(service: Service, break_off: Callable[[object], None] = lambda _:
             await anyio.to_thread.run_sync(service.handle_oauth, request.method, request.url.path, query, form)
         )
 
+    def dated(page: Endpoint) -> Endpoint:
+        async def page_of_now(request: Request) -> Response:
+            response = await page(request)
+            # By the simulator's clock: the plant list tells its time nowhere else.
+            response.headers["date"] = format_datetime(service.clock.now().astimezone(UTC), usegmt=True)
+            return response
+
+        return page_of_now
+
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Starlette(
         routes=[
-            *(Route(f"{OAUTH_PREFIX}{page}", oauth, methods=["GET", "POST"]) for page in (*PAGES, "token")),
-            Route("/{path:path}", endpoint, methods=methods),
+            *(Route(f"{OAUTH_PREFIX}{page}", dated(oauth), methods=["GET", "POST"]) for page in (*PAGES, "token")),
+            Route("/{path:path}", dated(endpoint), methods=methods),
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
     )
