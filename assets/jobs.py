@@ -12,14 +12,17 @@ from pydantic import Field
 from assets.extraction import POOL, fail_if_failed
 from assets.loading import load_and_record
 from assets.resources import RESOURCE, Pvms, as_resource
-from pipelines.load.request import LoadReport, LoadRequest
+from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
 
 
 class LoadConfig(dg.Config):
-    """What the job loads; dates as text (2025-03-30), empty lists mean all."""
+    """What the job loads; dates as text (2025-03-30), empty lists mean all.
 
-    start: str
-    end: str
+    Without dates: what is worth most now, of all that is wanted.
+    """
+
+    start: str = ""
+    end: str = ""
     datasets: list[str] = Field(default_factory=list)
     plants: list[str] = Field(default_factory=list)
     wait: bool = False
@@ -28,8 +31,10 @@ class LoadConfig(dg.Config):
     why: str = "load job"
     fail_on_failures: bool = True
 
-    def as_request(self) -> LoadRequest:
+    def as_request(self) -> LoadRequest | WorkRequest:
         """The request that the core understands; ValueError for a text that is no date."""
+        if not self.start and not self.end:
+            return WorkRequest(wait=self.wait)
         return LoadRequest(
             start=date.fromisoformat(self.start),
             end=date.fromisoformat(self.end),
@@ -75,21 +80,20 @@ def load_job(pvms: Pvms) -> dg.JobDefinition:
     return load
 
 
-def run_config(request: LoadRequest, *, fail_on_failures: bool, quiet: bool = False) -> dg.RunConfig:
+def run_config(request: LoadRequest | WorkRequest, *, fail_on_failures: bool, quiet: bool = False) -> dg.RunConfig:
     """The job's configuration for a request; `quiet` prints no events."""
-    return dg.RunConfig(
-        ops={
-            OP: LoadConfig(
-                start=request.start.isoformat(),
-                end=request.end.isoformat(),
-                datasets=list(request.datasets),
-                plants=list(request.plants),
-                wait=request.wait,
-                force=request.force,
-                refresh_inventory=request.refresh_inventory,
-                why=request.why,
-                fail_on_failures=fail_on_failures,
-            )
-        },
-        loggers={"console": {"config": {"log_level": "CRITICAL"}}} if quiet else None,
-    )
+    if isinstance(request, WorkRequest):
+        config = LoadConfig(wait=request.wait, why="work", fail_on_failures=fail_on_failures)
+    else:
+        config = LoadConfig(
+            start=request.start.isoformat(),
+            end=request.end.isoformat(),
+            datasets=list(request.datasets),
+            plants=list(request.plants),
+            wait=request.wait,
+            force=request.force,
+            refresh_inventory=request.refresh_inventory,
+            why=request.why,
+            fail_on_failures=fail_on_failures,
+        )
+    return dg.RunConfig(ops={OP: config}, loggers={"console": {"config": {"log_level": "CRITICAL"}}} if quiet else None)

@@ -14,7 +14,7 @@ from assets.instance import open_instance
 from assets.jobs import OP, load_job, run_config
 from assets.resources import Pvms
 from pipelines.lake.errors import DiskFull
-from pipelines.load.request import Listener, LoadReport, LoadRequest
+from pipelines.load.request import Listener, LoadReport, LoadRequest, WorkRequest
 from pipelines.northbound.clock import Clock
 from pipelines.settings import Settings
 
@@ -23,7 +23,7 @@ NO_ROOM_BYTES: Final = 1_000_000
 
 
 def load_through_dagster(
-    settings: Settings, request: LoadRequest, listener: Listener, clock: Clock | None = None
+    settings: Settings, request: LoadRequest | WorkRequest, listener: Listener, clock: Clock | None = None
 ) -> LoadReport:
     """Load and record in Dagster's instance of this `PVMS_HOME`.
 

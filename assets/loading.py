@@ -16,13 +16,15 @@ from pipelines.lake.paths import paths_of
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.partitions import Partitioning
-from pipelines.load.request import LoadReport, LoadRequest
+from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
 from pipelines.load.run import run_load
+from pipelines.load.work import run_work
+from pipelines.planning.waves import FRESH_REACH
 from pipelines.settings import Settings
 
 
-def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadReport:
-    """Run one load, record what is complete, build and publish the warehouse.
+def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkRequest) -> LoadReport:
+    """Run one load, or what is worth most now; record what is complete, build and publish the warehouse.
 
     The warehouse is built if something was read, now or by an earlier run that did not get to publish it.
 
@@ -42,13 +44,16 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
             nonlocal listed
             mark.reads = True
             listed = fleet.listed_at != listed_before
-            recorder.plan = register_plants(context.instance, pvms, fleet, request.start)
+            recorder.plan = register_plants(context.instance, pvms, fleet, first_date(pvms, request))
             if recorder.plan.differs_from(pvms.settings):
                 recorder.message(recorder.plan.kept())
             recorder.inventory(services.lake, listed=listed)
             return recorder.plan.partitioning
 
-        report = run_load(request, services, recorder, build=False, on_inventory=inventory_known)
+        if isinstance(request, LoadRequest):
+            report = run_load(request, services, recorder, build=False, on_inventory=inventory_known)
+        else:
+            report = run_work(services, recorder, request, build=False, on_inventory=inventory_known)
         recorder.realtime(report)
         if listed or left or needs_build(services, report):
             transformed = build_and_publish(services, pvms.listener)
@@ -57,6 +62,13 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest) -> LoadR
             forget(home, left)
     tell(context, report)
     return report
+
+
+def first_date(pvms: Pvms, request: LoadRequest | WorkRequest) -> date:
+    """The first date that a load is about: partitions reach back to it."""
+    if isinstance(request, LoadRequest):
+        return request.start
+    return pvms.settings.history_start or pvms.latest_date - FRESH_REACH
 
 
 def tell(context: Context, report: LoadReport) -> None:

@@ -77,11 +77,11 @@ def _options() -> argparse.Namespace:
 
 def work(options: argparse.Namespace) -> int:
     """Keep up until the end of the year; print what it cost as one line of JSON."""
-    from pipelines.load.work import run_work
     from pydantic import SecretStr
 
     from pipelines.load.request import WorkRequest
     from pipelines.load.services import Services
+    from pipelines.load.work import run_work
     from pipelines.settings import Account, Settings
     from pipelines.simulator.shared_time import SharedClock
 

@@ -9,9 +9,13 @@ import typer
 from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
 from pipelines.cli.summary import summary_lines
 from pipelines.cli.watching import ConsoleListener
-from pipelines.load.request import LOADABLE_DATASETS, LoadRequest, UsageError
+from pipelines.load.request import LOADABLE_DATASETS, LoadRequest, UsageError, WorkRequest
 
 HELP = """Load local dates of everything that has a past, within quota, and publish the warehouse.
+
+Without dates it does what is worth most now: the inventory, reports back to grid connection, fresh 5-minute data,
+then the backlog since PVMS_HISTORY_START and of earlier loads, newest first, as far as the quota allows. Run it as
+often as you like: what is there isn't asked again, and several at once share the work.
 
 Dates are those of each plant's own time zone, both included. What is there and final is not asked again.
 Alarms are read once, as of now; real-time data only if named. Empty seats of history calls take along
@@ -22,6 +26,10 @@ go on); 4 something was refused for good, the rest is there; 130 interrupted.
 
 Examples:
 
+  pvms load
+
+  pvms load --wait
+
   pvms load --from yesterday --to yesterday
 
   pvms load --from 2025-01-01 --to 2025-01-31 --wait
@@ -29,8 +37,10 @@ Examples:
   pvms load --from 2025-06-01 --to 2025-06-01 --dataset device_history --plant NE=33554785
 """
 
-From = Annotated[date, typer.Option("--from", parser=read_date, metavar="DATE", help="First local date.")]
-To = Annotated[date, typer.Option("--to", parser=read_date, metavar="DATE", help="Last local date, included.")]
+_FROM = typer.Option("--from", parser=read_date, metavar="DATE", help="First local date.")
+_TO = typer.Option("--to", parser=read_date, metavar="DATE", help="Last local date, included.")
+From = Annotated[date, _FROM]
+To = Annotated[date, _TO]
 Datasets = Annotated[
     list[str] | None,
     typer.Option("--dataset", metavar="NAME", help=f"One of {', '.join(LOADABLE_DATASETS)}. May be repeated."),
@@ -39,8 +49,8 @@ Plants = Annotated[list[str] | None, typer.Option("--plant", metavar="CODE", hel
 
 
 def load(
-    start: From,
-    end: To,
+    start: Annotated[date | None, _FROM] = None,
+    end: Annotated[date | None, _TO] = None,
     dataset: Datasets = None,
     plant: Plants = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for quota and go on until all is there.")] = False,
@@ -53,7 +63,14 @@ def load(
     """Load local dates within quota and publish the warehouse."""
 
     def command() -> int:
-        request = request_of(start, end, dataset, plant, wait=wait, force=force, refresh=refresh_inventory)
+        request: LoadRequest | WorkRequest
+        if start is None and end is None:
+            refuse_without_dates(dataset=dataset, plant=plant, force=force, refresh_inventory=refresh_inventory)
+            request = WorkRequest(wait=wait)
+        elif start is None or end is None:
+            raise UsageError("Give both --from and --to, or neither for what is worth most now.")
+        else:
+            request = request_of(start, end, dataset, plant, wait=wait, force=force, refresh=refresh_inventory)
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         # Imported here: Dagster takes seconds to import, and `--help` shouldn't.
@@ -68,6 +85,17 @@ def load(
         return report.exit_code
 
     raise typer.Exit(guarded(command))
+
+
+def refuse_without_dates(**options: object) -> None:
+    """Refuse options that only mean something for given dates.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"--{name.replace('_', '-')} needs dates: add --from and --to.")
 
 
 def request_of(

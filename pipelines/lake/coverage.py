@@ -67,6 +67,16 @@ where excluded.state <> 'missing'
   and not (excluded.state = 'denied' and cell.state in ('final', 'empty'))
 """
 
+# An empty period that was read over a week after it is as empty as it will be.
+_UNSETTLED: Final = """
+select
+    sum(state in ('denied', 'suspect', 'provisional')
+        or (state = 'empty' and extracted_at < (julianday(period) - 2440587.5 + 9) * 86400e6)),
+    sum(state = 'missing')
+from cell
+where dataset = ? and period between ? and ?
+"""
+
 _ROLLUP: Final = """
 select
     dataset, plant_code, period,
@@ -218,6 +228,29 @@ class Coverage:
                 (dataset, orjson.dumps(list(subjects)).decode()),
             ).fetchall()
         return {subject for (subject,) in found}
+
+    def unsettled(self, dataset: str, start: date, end: date) -> tuple[int, int]:
+        """How many cells come back by themselves (refused, suspect, provisional, empty of late), and how many miss."""
+        with closing(self._connect()) as connection:
+            row = connection.execute(_UNSETTLED, (dataset, start.isoformat(), end.isoformat())).fetchone()
+        return row[0] or 0, row[1] or 0
+
+    def span_of_missing(self, dataset: str) -> tuple[date, date] | None:
+        """The first and last period of which something that was declared is not there yet; None if all is."""
+        with closing(self._connect()) as connection:
+            low, high = connection.execute(
+                "select min(period), max(period) from cell where dataset = ? and state in ('missing', 'suspect')",
+                (dataset,),
+            ).fetchone()
+        return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
+
+    def newest_with_rows(self, dataset: str) -> date | None:
+        """The latest period of which there are rows; None before the first."""
+        with closing(self._connect()) as connection:
+            found = connection.execute(
+                "select period from cell where dataset = ? and rows > 0 order by period desc limit 1", (dataset,)
+            ).fetchone()
+        return date.fromisoformat(found[0]) if found else None
 
     def rollup(self) -> pl.DataFrame:
         """The rows of ops.coverage, one per dataset, plant and period.

@@ -30,6 +30,7 @@ from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.wanting import Call, Wanting, due_again
+from pipelines.northbound.lanes import Lane
 from pipelines.northbound.requests import history_body, report_body
 from pipelines.planning.calendar import Period, first_of, local_date_of, next_period, period_window, today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
@@ -54,6 +55,8 @@ class Carrier:
     touched: Touched
     why: str
     owner: str = field(default_factory=new_owner)
+    lane: Lane = "asked"
+    reserved: int = 0
 
     def carry(self, dataset: str, call: Call, everyone: Mapping[str, Subject]) -> int:
         """Ask for what of a call is still wanted; returns how many of its cells another process asks for just now.
@@ -107,7 +110,9 @@ class Carrier:
         spec = DATASETS[dataset]
         table = table_for(dataset, call.device_type_id if spec.window == "range" else None)
         asked: set[str] = set()
-        for reply in self.asker.ask(spec.endpoint, ids, _body_of(call, dataset), plant_of, why=self.why):
+        for reply in self.asker.ask(
+            spec.endpoint, ids, _body_of(call, dataset), plant_of, why=self.why, lane=self.lane, reserved=self.reserved
+        ):
             asked.update(reply.subjects)
             if isinstance(reply, Rejected):
                 self._reject(dataset, call, reply, everyone)

@@ -142,6 +142,21 @@ def completed_partitions(
             )
 
 
+def touched_partitions(
+    touched: Touched, fleet: Fleet, coverage: Coverage, now: datetime
+) -> Iterable[CompletedPartition]:
+    """Partitions of all datasets that were touched and are complete."""
+    for dataset in sorted({key[0] for key in touched.samples}):
+        firsts = [first for name, _, first in touched.samples if name == dataset and first is not None]
+        plants = {plant for name, plant, _ in touched.samples if name == dataset}
+        latest = latest_local_date(now)
+        for partition in completed_partitions(
+            touched, fleet, coverage, dataset, min(firsts, default=latest), max(firsts, default=latest), plants, now
+        ):
+            if partition.touched:
+                yield partition
+
+
 def _observed_today(
     touched: Touched, fleet: Fleet, coverage: Coverage, dataset: str, plants: Collection[str], now: datetime
 ) -> Iterable[CompletedPartition]:

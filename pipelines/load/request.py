@@ -62,6 +62,18 @@ class LoadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkRequest:
+    """Whatever is wanted by settings, policy and earlier loads, in the order of worth, as far as the rules allow now.
+
+    `wait`: until nothing is left. `keep_up`: for good, or up to `stop_at` (aware), sleeping in between.
+    """
+
+    wait: bool = False
+    keep_up: bool = False
+    stop_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CompletedPartition:
     """One partition of one asset whose every wanted cell is covered.
 

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import date, datetime
 
 from pipelines.load.after import after_load
 from pipelines.load.asking import Asker, LoadStopped
+from pipelines.load.blocks import ranges
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet
 from pipelines.load.instants import load_instant
@@ -26,10 +26,6 @@ from pipelines.load.request import (
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file
 from pipelines.settings import Settings
-from schemas.datasets import DATASETS
-
-DAYS_AT_ONCE: Final = 30
-"""Days of 5-minute and hourly data planned at once: whole 3-day windows, so that the cuts cost no call."""
 
 
 def run_load(
@@ -117,27 +113,6 @@ def _load_datasets(
                     tell(dataset, start, end)
     finally:
         services.lake.fold(lambda done, total: watch.progress("fold", done, total))
-
-
-def ranges(dataset: str, start: date, end: date) -> list[tuple[date, date]]:
-    """`start`..`end` in pieces, newest first, so that a load's memory doesn't grow with the number of days.
-
-    Pieces end where calls end anyway: blocks of whole 3-day windows for what is asked by day, calendar years for
-    what is asked by month. Monthly and yearly reports are few and stay whole.
-    """
-    window = DATASETS[dataset].window
-    pieces: list[tuple[date, date]] = []
-    last = end
-    while last >= start:
-        if window in ("range", "day"):
-            first = last - timedelta(days=DAYS_AT_ONCE - 1)
-        elif window == "month":
-            first = date(last.year, 1, 1)
-        else:
-            first = start
-        pieces.append((max(first, start), last))
-        last = max(first, start) - timedelta(days=1)
-    return pieces
 
 
 def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: datetime, build: bool) -> LoadReport:

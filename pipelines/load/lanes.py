@@ -1,0 +1,73 @@
+"""The sources of a fleet's work in the order of their worth, and what a backlog must leave to fresh data."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from pipelines.load.fleet import Fleet
+from pipelines.load.looks import AskedLook, FreshLook, Look, PastLook
+from pipelines.load.services import Services
+from pipelines.load.sources import Source
+from pipelines.load.wanting import Wanting
+from pipelines.northbound.lanes import Lane
+from pipelines.planning.policy import Policy
+from pipelines.planning.worth import FRESH_ORDER, REPORT_ORDER, Step
+from schemas.endpoints import ENDPOINTS
+
+TIERS: Final = (0, 1)
+"""Inverters, meters and weather stations; then batteries and the rest."""
+
+
+def make_sources(services: Services, fleet: Fleet, wanting: Wanting, policy: Policy) -> list[Source]:
+    """Sources for everything that is wanted of a fleet, the most valuable first; none for an empty fleet."""
+    if fleet.plants.is_empty():
+        return []
+    return list(_sources(services, fleet, wanting, policy))
+
+
+def _sources(services: Services, fleet: Fleet, wanting: Wanting, policy: Policy) -> Iterator[Source]:
+    subjects = {dataset: fleet.subjects(dataset) for dataset in FRESH_ORDER}
+
+    def source(what: str, dataset: str, lane: Lane, look: Look) -> Source:
+        return Source(f"{dataset}, {what}", dataset, lane, wanting, subjects[dataset], look)
+
+    def fresh(dataset: str) -> Source:
+        return source("fresh", dataset, "fresh", FreshLook(services, dataset, subjects[dataset], policy))
+
+    def past(dataset: str, step: Step, tier: int | None = None) -> Source:
+        what = "past" if tier is None else f"past, tier {tier}"
+        look = PastLook(services, dataset, step, tier, subjects[dataset], policy)
+        return source(what, dataset, "backlog", look)
+
+    # A day's reports are a handful of calls and have quotas of their own: the newest first, then back to the start.
+    yield from (fresh(dataset) for dataset in REPORT_ORDER)
+    yield from (past(dataset, Step.REPORTS) for dataset in REPORT_ORDER)
+    yield fresh("device_history")
+    for dataset in FRESH_ORDER:
+        yield source("asked for", dataset, "backlog", AskedLook(services, dataset, subjects[dataset]))
+    yield from (past("device_history", Step.BACKLOG, tier) for tier in TIERS)
+
+
+def set_oldest(sources: list[Source], oldest: date | None) -> None:
+    """Let the backlog of 5-minute data end at the oldest day that the server still has."""
+    for source in sources:
+        if source.dataset == "device_history" and isinstance(source.look, PastLook):
+            source.look.oldest = oldest
+
+
+def reserved_calls(services: Services, sources: list[Source], endpoint: str, now: datetime) -> int:
+    """Calls of an endpoint's window that fresh data will need: so many a backlog must leave to them."""
+    policy = services.settings.account.flow_control
+    quota = ENDPOINTS[endpoint].quotas[policy]
+    window = timedelta(seconds=quota.window_seconds)
+    return sum(
+        source.look.reserve(now, window)
+        for source in sources
+        if isinstance(source.look, FreshLook)
+        and (source.endpoint == endpoint or (quota.shared and _shares(source.endpoint, policy, quota.shared)))
+    )
+
+
+def _shares(endpoint: str, policy: str, counter: str) -> bool:
+    quota = ENDPOINTS[endpoint].quotas.get(policy)
+    return quota is not None and quota.shared == counter

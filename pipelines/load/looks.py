@@ -1,0 +1,221 @@
+"""What there is to ask for of one dataset: fresh days as they come due, the past piece by piece, earlier requests.
+
+A look says which pieces there are, best first, and which cells of a piece are wanted and not there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Protocol
+
+from pipelines.lake.coverage import Entry
+from pipelines.load.blocks import ranges
+from pipelines.load.services import Services
+from pipelines.load.wanting import due_again
+from pipelines.planning.again import due_on_schedule
+from pipelines.planning.cells import Cell, Subject, wanted_cells
+from pipelines.planning.policy import Policy
+from pipelines.planning.waves import Wave, due_cells, next_due, reserve
+from pipelines.planning.worth import Piece, Step, past_cells, pieces, report_lacks_data, scheduled
+
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+LOOK_AGAIN: Final = timedelta(days=1)
+"""When a piece is looked at again that is done but for periods that come back later: refused or empty ones."""
+
+LOOK_AGAIN_RARELY: Final = timedelta(days=7)
+"""The same where nothing comes back by itself, but something is missing for want of use."""
+
+NO_DATA: Final = "the plant's report of that day holds no data, so its devices were not asked for"
+
+SKIPPED_WITHOUT_REPORT: Final = frozenset({"device_history", "plant_hourly"})
+"""Datasets that cost a call a day: not asked for where the day's report says that there is nothing."""
+
+WAVES_KEPT: Final = timedelta(hours=6)
+"""How long the plan of fresh days stands: it reaches a day ahead."""
+
+Dates = tuple[date, date]
+
+
+class Look(Protocol):
+    """One way of finding what is wanted of a dataset."""
+
+    def pieces(self, now: datetime) -> Sequence[Dates]:
+        """First and last local dates of the pieces to look at, best first."""
+        ...
+
+    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+        """The cells of a piece that are wanted, due and not there; they are declared in coverage."""
+        ...
+
+    def done_until(self, piece: Dates, now: datetime) -> datetime:
+        """When a piece in which nothing is to do is worth another look."""
+        ...
+
+    def next_look(self, now: datetime) -> datetime:
+        """When something new may turn up, once all pieces are done."""
+        ...
+
+
+@dataclass
+class FreshLook:
+    """Local days of the last week, as they come due."""
+
+    services: Services
+    dataset: str
+    subjects: Mapping[str, Subject]
+    policy: Policy
+    _waves: Sequence[Wave] = ()
+    _waves_until: datetime = datetime.min.replace(tzinfo=UTC)  # noqa: RUF009 a constant
+
+    def pieces(self, now: datetime) -> Sequence[Dates]:
+        """One: all that has come due."""
+        return [(date.min, date.max)]
+
+    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+        """What has come due and wasn't read since."""
+        due = due_cells(self.waves(now), now)
+        known = _known(self.services, self.dataset, list(due))
+        declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
+        return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
+
+    def _is_due(self, cell: Cell, due_at: datetime, known: Mapping[tuple[str, date], Entry], now: datetime) -> bool:
+        entry = known.get((cell.subject, cell.period))
+        if entry is None:
+            return True
+        zone = self.subjects[cell.subject].zone
+        return due_on_schedule(cell, entry.state, entry.extracted_at, due_at, zone, now)
+
+    def done_until(self, piece: Dates, now: datetime) -> datetime:
+        """Until the next day comes due, or what was refused or doubted may be asked again."""
+        low, high = (now - timedelta(days=40)).date(), (now + timedelta(days=1)).date()
+        coming_back, _ = self.services.coverage.unsettled(self.dataset, low, high)
+        again = now + timedelta(hours=6) if coming_back else NEVER
+        return min(self.next_look(now), again)
+
+    def next_look(self, now: datetime) -> datetime:
+        """When the next day comes due."""
+        return next_due(self.waves(now), now) or NEVER
+
+    def reserve(self, now: datetime, window: timedelta) -> int:
+        """Calls that the days that come due within a window from now will cost."""
+        return reserve(self.waves(now), now, window)
+
+    def waves(self, now: datetime) -> Sequence[Wave]:
+        """The days of the last week and those to come, by the time they come due."""
+        if now >= self._waves_until:
+            self._waves = scheduled(self.dataset, self.subjects.values(), self.policy, now)
+            self._waves_until = min(next_due(self._waves, now) or NEVER, now + WAVES_KEPT)
+        return self._waves
+
+
+@dataclass
+class PastLook:
+    """What the policy wants of the past, newest first; of 5-minute data one tier of device types."""
+
+    services: Services
+    dataset: str
+    step: Step
+    tier: int | None
+    subjects: Mapping[str, Subject]
+    policy: Policy
+    oldest: date | None = None
+
+    def pieces(self, now: datetime) -> Sequence[Dates]:
+        """Months of days, years of months."""
+        return [(piece.first, piece.last) for piece in self._pieces(now)]
+
+    def _pieces(self, now: datetime) -> list[Piece]:
+        every = pieces({self.dataset: list(self.subjects.values())}, self.policy, now, self.oldest)
+        return [piece for piece in every if piece.tier == self.tier]
+
+    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+        """What isn't there of the piece; days without data are settled without a call."""
+        which = Piece(self.step, self.dataset, self.tier, *piece)
+        cells = past_cells(which, self.subjects.values(), self.policy, now, self.oldest)
+        if not cells:
+            return []
+        known = _known(self.services, self.dataset, cells)
+        todo = [cell for cell in cells if _is_wanted(cell, known, self.subjects, now)]
+        if self.dataset in SKIPPED_WITHOUT_REPORT:
+            todo = self._with_data(todo, now)
+        declare(self.services, [cell for cell in todo if (cell.subject, cell.period) not in known], self.subjects)
+        return todo
+
+    def _with_data(self, cells: list[Cell], now: datetime) -> list[Cell]:
+        """The cells but for those of days of which the plant's report holds no data: these are settled as empty."""
+        days = _known(self.services, "plant_daily", cells)
+        bare = {key for key, entry in days.items() if report_lacks_data(entry.state, entry.rows)}
+        if not bare:
+            return cells
+        plant_of = {cell.subject: self.subjects[cell.subject].plant_code for cell in cells}
+        self.services.coverage.record(
+            Entry(self.dataset, cell.subject, plant_of[cell.subject], cell.period, "empty", 0, now, NO_DATA)
+            for cell in cells
+            if (plant_of[cell.subject], cell.period) in bare
+        )
+        return [cell for cell in cells if (plant_of[cell.subject], cell.period) not in bare]
+
+    def done_until(self, piece: Dates, now: datetime) -> datetime:
+        """For good, unless something of the piece comes back."""
+        coming_back, missing = self.services.coverage.unsettled(self.dataset, *piece)
+        if coming_back:
+            return now + LOOK_AGAIN
+        return now + LOOK_AGAIN_RARELY if missing else NEVER
+
+    def next_look(self, now: datetime) -> datetime:
+        """Days become past one by one; the fresh lane has read them by then."""
+        return now + LOOK_AGAIN
+
+
+@dataclass
+class AskedLook:
+    """What earlier loads asked for by name and the quota, a fault or a kill left undone."""
+
+    services: Services
+    dataset: str
+    subjects: Mapping[str, Subject]
+
+    def pieces(self, now: datetime) -> Sequence[Dates]:
+        """The dates between the first and the last such period."""
+        span = self.services.coverage.span_of_missing(self.dataset)
+        return ranges(self.dataset, *span) if span else []
+
+    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+        """Declared and not there."""
+        known = self.services.coverage.states(self.dataset, None, *piece)
+        return [
+            cell
+            for cell in wanted_cells(self.dataset, self.subjects.values(), *piece, now)
+            if (cell.subject, cell.period) in known
+            and _is_wanted(cell, known, self.subjects, now)
+            and known[cell.subject, cell.period].state in ("missing", "suspect", "denied")
+        ]
+
+    def done_until(self, piece: Dates, now: datetime) -> datetime:
+        """Other loads may ask for more of it at any time."""
+        return now + timedelta(hours=1)
+
+    def next_look(self, now: datetime) -> datetime:
+        """Other loads may ask for something at any time."""
+        return now + timedelta(hours=1)
+
+
+def declare(services: Services, cells: Sequence[Cell], subjects: Mapping[str, Subject]) -> None:
+    """Write wanted cells down as missing, so that they are seen in ops.coverage and ride along in empty seats."""
+    if cells:
+        services.coverage.declare((c.dataset, c.subject, subjects[c.subject].plant_code, c.period) for c in cells)
+
+
+def _is_wanted(
+    cell: Cell, known: Mapping[tuple[str, date], Entry], subjects: Mapping[str, Subject], now: datetime
+) -> bool:
+    entry = known.get((cell.subject, cell.period))
+    return entry is None or due_again(cell, entry, subjects[cell.subject].zone, now)
+
+
+def _known(services: Services, dataset: str, cells: Sequence[Cell]) -> dict[tuple[str, date], Entry]:
+    if not cells:
+        return {}
+    periods = [cell.period for cell in cells]
+    return services.coverage.states(dataset, None, min(periods), max(periods))

@@ -1,0 +1,150 @@
+"""The worker on a home, against the simulator: order of worth, nothing asked twice, going on by itself."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pipelines.lake.coverage import Coverage
+from pipelines.load.request import LoadReport, WorkRequest
+from pipelines.load.services import Services, state_dir
+from pipelines.load.work import run_work
+from pipelines.northbound.clock import ManualClock
+from pipelines.planning.calendar import today
+from pipelines.settings import Account, Settings
+from pipelines.simulator.clock import SimClock
+from pipelines.simulator.faults import Faults
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.world import World, build_world
+
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+START = date(2026, 5, 30)
+
+
+class OneClock(ManualClock):
+    """Moves the simulator's clock with its own."""
+
+    def __init__(self, simulated: SimClock) -> None:
+        super().__init__(NOW)
+        self._simulated = simulated
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        self._simulated.set(self.now())
+
+
+class Site:
+    """A home and a simulator that live by one clock."""
+
+    def __init__(self, home: Path, simulator: Simulator, simulated: SimClock) -> None:
+        self.simulator = simulator
+        self.clock = OneClock(simulated)
+        account = Account("main", simulator.base_url, simulator.username, SecretStr(simulator.password))
+        self.settings = Settings(home=home, env_file=None, history_start=START, accounts=(account,))
+
+    def work(self, request: WorkRequest | None = None) -> LoadReport:
+        with Services.open(self.settings, self.clock) as services:
+            return run_work(services, request=request, build=False)
+
+    @property
+    def endpoints(self) -> list[str]:
+        """What was called, in order; without logins."""
+        names = [record.path.rpartition("/")[2] for record in self.simulator.log.calls()]
+        return [name for name in names if name != "login"]
+
+    def cells(self) -> Counter[str]:
+        """Cells by state."""
+        rollup = Coverage(state_dir(self.settings.home) / "coverage.sqlite").rollup()
+        return Counter(dict(rollup.group_by("state").len().iter_rows()))
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build_world("single")
+
+
+@pytest.fixture
+def site(tmp_path: Path, world: World) -> Iterator[Site]:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated) as simulator:
+        yield Site(tmp_path, simulator, simulated)
+
+
+def test_the_most_valuable_comes_first_and_what_is_there_is_not_asked_again(site: Site) -> None:
+    report = site.work()
+    assert report.exit_code == 0, report.as_dict()
+    called = list(dict.fromkeys(site.endpoints))
+    assert called[:2] == ["stations", "getDevList"]
+    reports = [name for name in called if "Kpi" in name and name != "getDevHistoryKpi"]
+    assert called.index("getDevHistoryKpi") > max(called.index(name) for name in reports if name != "getKpiStationHour")
+    history = [r.body for r in site.simulator.log.calls() if r.path.endswith("getDevHistoryKpi")]
+    week = (NOW - timedelta(days=8)).timestamp() * 1000
+    fresh = [body["startTime"] >= week for body in history]
+    assert fresh == sorted(fresh, reverse=True), "the last week comes before the rest"
+    assert not all(fresh)
+    assert set(site.cells()) <= {"final", "provisional", "empty"}
+
+    before = len(site.endpoints)
+    assert site.work().exit_code == 0
+    assert len(site.endpoints) == before
+
+
+@pytest.mark.slow
+def test_it_keeps_up_for_days_by_itself(site: Site) -> None:
+    stop_at = NOW + timedelta(days=3)
+    report = site.work(WorkRequest(keep_up=True, stop_at=stop_at))
+    assert report.failures == []
+    assert site.clock.now() >= stop_at
+    zone = "Europe/Berlin"
+    coverage = Coverage(state_dir(site.settings.home) / "coverage.sqlite")
+    yesterday = today(stop_at, zone) - timedelta(days=1)
+    for dataset in ("device_history", "plant_hourly", "plant_daily", "device_daily"):
+        known = coverage.states(dataset, None, START, yesterday)
+        assert {entry.state for entry in known.values()} == {"final"}, dataset
+        assert max(period for _, period in known) == yesterday
+    assert Counter(site.endpoints)["stations"] == 3
+
+
+@pytest.mark.slow
+def test_a_server_that_fails_now_and_then_gets_rests_and_everything_comes(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, faults=Faults(http_500_every=3)) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        site.work(WorkRequest(keep_up=True, stop_at=NOW + timedelta(days=2)))
+        known = Coverage(state_dir(tmp_path) / "coverage.sqlite")
+        states = {entry.state for entry in known.states("device_history", None, START, NOW.date()).values()}
+    assert states == {"final"}
+
+
+def test_without_a_start_only_fresh_data_and_what_was_asked_for(site: Site) -> None:
+    site.settings = replace(site.settings, history_start=None)
+    assert site.work().exit_code == 0
+    history = [r.body for r in site.simulator.log.calls() if r.path.endswith("getDevHistoryKpi")]
+    assert min(body["startTime"] for body in history) >= (NOW - timedelta(days=9)).timestamp() * 1000
+
+
+def _work(settings: Settings) -> None:
+    with Services.open(settings, ManualClock(NOW)) as services:
+        run_work(services, build=False)
+
+
+@pytest.mark.slow
+def test_workers_at_once_share_the_calls_and_double_none(site: Site) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_work, args=(site.settings,)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    bodies = Counter((r.path, str(r.body)) for r in site.simulator.log.calls() if "Kpi" in r.path or "Dev" in r.path)
+    assert set(bodies.values()) == {1}
+    assert len(site.simulator.log.calls("login")) == 1
+    # What a worker left to another is there in the end, or comes with the next look.
+    site.work(WorkRequest(wait=True))
+    assert set(site.cells()) <= {"final", "provisional", "empty"}
