@@ -74,8 +74,8 @@ class Pace:
         spent = self.spent_until
         if open_since is not None:
             spent = max(spent, open_since + LONGEST_CALL + spacing)
-        # What lies further ahead than a full bucket's worth was written under a wrong clock.
-        spent = min(spent, now + burst * spacing + 2 * LONGEST_CALL)
+        # What lies much further ahead than a full bucket's worth was written under a wrong clock.
+        spent = min(spent, now + 2 * burst * spacing + 2 * LONGEST_CALL)
         return max(opens, spent - (burst - 1) * spacing)
 
     def called(self, now: int, window: int, limit: int) -> "Pace":
@@ -107,8 +107,11 @@ class Pace:
             return replace(fresh, level=BURSTS, eased_at=now, calm=0)
         return fresh
 
-    def refused(self, began: int, now: int, window: int, limit: int, shown: int) -> "Pace":
-        """A 407 for a call that left at ``began``; ``shown`` is the burst that the calls before it prove."""
+    def refused(self, began: int, now: int, window: int, limit: int, shown: int, under_way: int = 0) -> "Pace":
+        """A 407 for a call that left at ``began``; ``shown`` is the burst that the calls before it prove.
+
+        ``under_way``: other calls that have left and may be counted yet.
+        """
         if self.refused_at is not None and began < self.refused_at:
             return self  # it had left before the last refusal was known, and says nothing new
         level, calm, for_good = self.level, self.calm, self.for_good
@@ -133,7 +136,8 @@ class Pace:
         spacing = learnt.spacing(window, limit)
         closed = min(spacing << min(learnt.refusals - 1, 40), _longest(window))
         # Refused: not one call was in the bucket.
-        return replace(learnt, closed_until=now + closed, spent_until=now + learnt._burst(limit) * spacing)
+        empty = learnt._burst(limit) + under_way
+        return replace(learnt, closed_until=now + closed, spent_until=now + empty * spacing)
 
     def _burst(self, limit: int) -> int:
         return max(1, min(self.burst, limit)) if self.level == BUCKET else 1
@@ -146,7 +150,8 @@ def _longest(window: int) -> int:
 def burst_shown(calls: Iterable[tuple[int, int]], window: int, limit: int) -> int:
     """The calls that a bucket with that refill must hold at least, if it has granted these (began, ended).
 
-    For any run of n granted calls over a span s, a bucket of size b grants n <= b + s x limit / window.
+    For any run of n granted calls over a span s, a bucket of size b grants n <= b + s x limit / window. Rounded down,
+    but for the second or so that the calls themselves took.
     """
     spacing = -(-window // limit)
     best, lowest, latest = 1, None, 0
@@ -154,7 +159,7 @@ def burst_shown(calls: Iterable[tuple[int, int]], window: int, limit: int) -> in
         start = position * spacing - began
         lowest = start if lowest is None else min(lowest, start)
         latest = max(latest, ended)
-        best = max(best, ((position + 1) * spacing - latest - lowest) // spacing)
+        best = max(best, ((position + 1) * spacing - latest - lowest + spacing // 20) // spacing)
     return min(best, limit)
 
 

@@ -249,8 +249,13 @@ class Ledger:
                 f"AND endpoint IN ({_marks(counter)}) AND called_at > ? AND outcome = 'ok'",
                 (account, *counter.endpoints, instant - window),
             ).fetchall()
+            (under_way,) = db.execute(
+                f"SELECT count(*) FROM calls WHERE account = ? AND endpoint IN ({_marks(counter)}) "  # noqa: S608
+                "AND called_at > ? AND ended_at IS NULL AND call_id IS NOT ?",
+                (account, *counter.endpoints, instant - budget.LONGEST_CALL, call_id),
+            ).fetchone()
             pace = _pace(db, account, counter).refused(
-                began, instant, window, limit, burst_shown(granted, window, limit)
+                began, instant, window, limit, burst_shown(granted, window, limit), under_way
             )
             _put_pace(db, account, counter, pace)
             return _instant(max(instant, pace.opens(instant, window, limit, None)) - shift)
