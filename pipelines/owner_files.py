@@ -1,7 +1,8 @@
 """The owner's optional CSV files: what the interface does not tell, or tells wrongly (docs/figures.md 2).
 
 `PVMS_PLANTS_FILE` has one row a plant, `PVMS_DEVICES_FILE` one row a device (by `device_id` or `device_sn`).
-Every column but the key is optional; an empty cell means "not known". The policy file has a module of its own.
+Every column but the key is optional; an empty cell means "not known". The policy and the quotas file have modules of
+their own.
 """
 
 import csv
@@ -15,9 +16,10 @@ from zoneinfo import available_timezones
 import polars as pl
 
 from pipelines.policy_file import read_policy
+from pipelines.quotas_file import read_quotas
 from pipelines.settings import SettingsError
 
-__all__ = ["read_devices_file", "read_plants_file", "read_policy"]
+__all__ = ["read_devices_file", "read_plants_file", "read_policy", "read_quotas"]
 
 
 def _number(text: str) -> float:

@@ -29,6 +29,9 @@ SMARTPVMS_USERNAME=
 SMARTPVMS_PASSWORD=
 # Flow control: dynamic (reference 4.2, the default) or static (6.2, accounts of the old policy).
 #SMARTPVMS_FLOW_CONTROL=dynamic
+# Where the vendor grants otherwise than its reference says: TOML, such as
+# [dynamic.getDevHistoryKpi] with a line limit = 60.
+#PVMS_QUOTAS_FILE=quotas.toml
 # Language of alarm texts.
 #SMARTPVMS_LANGUAGE=en_US
 

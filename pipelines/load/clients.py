@@ -1,15 +1,19 @@
 """A client for an account of the settings: the one place that knows which kind of access takes which settings."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.northbound.client import Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.oauth_app import OAuthApp
+from pipelines.northbound.quotas import QuotaOverride
 from pipelines.settings import Account
 
 
-def client_for(account: Account, state_dir: Path, clock: Clock | None = None) -> Client:
-    """A client that asks with this account; nothing is called yet.
+def client_for(
+    account: Account, state_dir: Path, clock: Clock | None = None, quotas: Mapping[str, QuotaOverride] | None = None
+) -> Client:
+    """A client that asks with this account; nothing is called yet. ``quotas``: see `pipelines.quotas_file`.
 
     Raises:
         WrongAddress: an address of the account isn't https (or http to loopback).
@@ -22,6 +26,7 @@ def client_for(account: Account, state_dir: Path, clock: Clock | None = None) ->
         account=account.name,
         state_dir=state_dir,
         flow_control=account.flow_control,
+        quotas=quotas,
         clock=clock,
         language=account.language,
     )

@@ -11,6 +11,7 @@ from pipelines.lake.store import Lake
 from pipelines.load.clients import client_for
 from pipelines.northbound.client import Client
 from pipelines.northbound.clock import Clock, SystemClock
+from pipelines.quotas_file import read_quotas
 from pipelines.settings import Settings
 
 
@@ -29,13 +30,14 @@ class Services:
         """Open everything; creates the folders.
 
         Raises:
-            SettingsError: no usable account is set.
+            SettingsError: no usable account is set, or the quotas file can't be used.
         """
         account = settings.account
         clock = clock or SystemClock()
+        quotas = read_quotas(settings).of(account.name, account.flow_control)
         state = state_dir(settings.home)
         state.mkdir(parents=True, exist_ok=True)
-        client = client_for(account, state, clock)
+        client = client_for(account, state, clock, quotas)
         return cls(
             settings=settings,
             clock=clock,

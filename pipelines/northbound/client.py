@@ -364,6 +364,7 @@ class Client:
             if isinstance(error, PermissionDenied):
                 self.denials.note(self.account, known.name, error, self._clock.now())
             if refusal is not None:
+                self._warn_of_policy(known)
                 raise refusal from error
             raise
         heard = None
@@ -386,11 +387,12 @@ class Client:
     def _learned(self, known: Endpoint, error: RateLimited, call_id: int) -> QuotaExhausted:
         now = self._clock.now()
         next_at = self.ledger.note_refusal(self.account, known.name, now, self.counts, call_id=call_id)
-        shared = self.ledger.sharing(known.name)
-        for finding in self.policy_findings():
-            if finding.endpoint in shared:
-                _log.warning("%s", finding.sentence)
         return QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint=known.name)
+
+    def _warn_of_policy(self, known: Endpoint) -> None:
+        for finding in self.policy_findings():
+            if finding.endpoint == known.name:
+                _log.warning("%s", finding.sentence)
 
     def _modelled(self, endpoint: str) -> Modelled:
         limit, window = self.ledger.quota(endpoint, self.counts)
