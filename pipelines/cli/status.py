@@ -28,6 +28,8 @@ Examples:
   pvms status --notify
 """
 
+SKEW_SHOWN_S = 60.0
+
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
@@ -105,6 +107,7 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
             "used": each.used,
             "limit": each.limit,
             "free": each.free,
+            "spacing_s": each.spacing_s,
             "next": f"denied, asked again {each.next_at:%Y-%m-%d %H:%M}" if each.denied else each.next_at or "now",
         }
         for account in standing.accounts
@@ -137,6 +140,13 @@ def show(standing: "Standing") -> None:
     for account in standing.accounts:
         if account.login == "refused":
             stdout.print(login_sentence(account), markup=False)
+        if account.skew_s is not None and abs(account.skew_s) > SKEW_SHOWN_S:
+            where = "ahead of" if account.skew_s > 0 else "behind"
+            stdout.print(
+                f"The clock of {account.account}'s server is {abs(account.skew_s):.0f} s {where} this machine's."
+            )
+        for sentence in account.policy_differs:
+            stdout.print(sentence, markup=False)
     if standing.refused_plants:
         stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}")
     if standing.plants_without_zone:

@@ -59,7 +59,6 @@ class Examination:
     account: Account
     client: Client
     ask_all: bool = False
-    skew: timedelta | None = None
     session_seen: bool = False
     plants: pl.DataFrame = field(default_factory=pl.DataFrame)
     devices: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -88,8 +87,7 @@ class Examination:
         else:
             yield self._login()
         yield from permissions
-        if self.skew is not None:
-            yield self._clock()
+        yield from self._clock()
 
     def _login(self) -> Finding:
         if self.session_seen:
@@ -127,7 +125,7 @@ class Examination:
             return warn("permission", _said(error), error.advice or "The endpoint itself is open.", about)
         except SystemBusy as error:
             return warn("permission", f"not answered: {_said(error)}", error.advice, about)
-        self._note(endpoint, answer, now)
+        self._note(endpoint, answer)
         return ok("permission", f"answers ({answer.rows} rows, {answer.ms:.0f} ms)", about)
 
     def _needed(self, endpoint: str) -> bool:
@@ -153,24 +151,23 @@ class Examination:
             return subjects_of(fleet.plants, fleet.devices)
         return subjects_of(self.plants, self.devices)
 
-    def _note(self, endpoint: str, answer: Answer, began: datetime) -> None:
+    def _note(self, endpoint: str, answer: Answer) -> None:
         self.session_seen = True
-        now = self.services.clock.now()
-        seen = answer.server_time - (began + (now - began) / 2)
-        # Not every endpoint tells the time; one that doesn't looks like no skew at all.
-        self.skew = max(self.skew or seen, seen, key=abs)
         if endpoint == "stations":
             self.plants = decode_plants(answer.data, extracted_at=answer.server_time, account=self.account.name).rows
         elif endpoint == "getDevList":
             self.devices = decode_devices(answer.data, extracted_at=answer.server_time, account=self.account.name).rows
 
-    def _clock(self) -> Finding:
-        assert self.skew is not None
-        seconds = self.skew.total_seconds()
+    def _clock(self) -> Iterator[Finding]:
+        skew = self.client.ledger.clock(self.account.name).skew
+        if skew is None:
+            return
+        seconds = skew.total_seconds()
         text = f"the server's clock is {abs(seconds):.0f} s {'ahead of' if seconds >= 0 else 'behind'} this machine's"
-        if abs(self.skew) > SKEW_WARNS:
-            return warn("clock", text, "Set this machine's clock by NTP (timedatectl set-ntp true).", self.account.name)
-        return ok("clock", text, self.account.name)
+        if abs(skew) > SKEW_WARNS:
+            yield warn("clock", text, "Set this machine's clock by NTP (timedatectl set-ntp true).", self.account.name)
+        else:
+            yield ok("clock", text, self.account.name)
 
 
 def _said(error: NorthboundError) -> str:

@@ -4,7 +4,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -14,10 +13,10 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.lake.errors import LakeError, NoWarehouse
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
-from pipelines.load.services import Services
-from pipelines.northbound.client import LEDGER_FILE
+from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.settings import Settings
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
+from schemas.endpoints import READ_ENDPOINTS
 
 
 def zones(plants: pl.DataFrame) -> Iterator[Finding]:
@@ -126,20 +125,16 @@ def _warehouse(settings: Settings) -> Finding:
     return ok("warehouse", f"{paths_of(settings.home).published} holds {count} tables and {views} views")
 
 
-def quotas(services: Services, name: str) -> Iterator[Finding]:
-    """What the ledger has seen of one account's quotas: endpoints that are used up, refusals of the last week."""
-    client = services.clients[name]
-    now = services.clock.now()
-    refused = Counter(
-        call.endpoint
-        for call in client.ledger.calls(now - timedelta(days=7))
-        if call.account == name and call.outcome == "rate_limited"
-    )
-    for endpoint, count in sorted(refused.items()):
-        if count > 1:
-            yield warn(
-                "quota",
-                f"the vendor refused {endpoint} {count} times in a week for calling too often",
-                "See whether another program uses this account; if none does, check SMARTPVMS_FLOW_CONTROL.",
-                name,
-            )
+def quotas(client: Client) -> Iterator[Finding]:
+    """What the ledger has learnt of one account's quotas: paces, and where the vendor's policy differs."""
+    differing = client.policy_findings()
+    for finding in differing:
+        # Its sentence says what to do.
+        yield warn("quota", finding.sentence.rstrip("."), "See docs/operating.md, Quotas.", client.account)
+    for endpoint in READ_ENDPOINTS:
+        learnt = client.ledger.learnt(client.account, endpoint, client.counts)
+        if learnt is not None and learnt.paced:
+            text = f"refusals have slowed {endpoint} down to a call every {learnt.spacing.total_seconds():,.0f} s"
+            yield ok("quota", text, client.account)
+    if not differing:
+        yield ok("quota", "no refusals that the policy doesn't explain", client.account)

@@ -50,7 +50,7 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
                     turn = accounts.Examination(services, each, client, ask_all)
                     if not offline and each.base_url not in unreachable:
                         yield from turn.run(retry_login=retry_login)
-                    yield from data.quotas(services, each.name)
+                    yield from data.quotas(client)
                     if turn.plants.height:
                         live_plants, live_devices = _with_zones(services, turn.plants), turn.devices
         except (SettingsError, NorthboundError) as error:

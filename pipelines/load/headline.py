@@ -1,5 +1,7 @@
 """The answer to "why is nothing coming, and when will it come?", in one sentence. Pure: from a standing alone."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +13,17 @@ ROOM_FACTOR: Final = 2
 
 LEAST_FREE_BYTES: Final = 2 * 1024**3
 """Below this a month of a large fleet, or a build's intermediate files, may no longer fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A dataset that waits: when its endpoint opens, about how many calls are left, and how many days of quota."""
+
+    dataset: str
+    endpoint: str
+    until: datetime
+    calls: int
+    days: int | None
 
 
 NOTHING: Final = (
@@ -52,39 +65,51 @@ def _about_the_work(standing: Standing) -> str:
 
 def _about_what_is_missing(standing: Standing, missing: int) -> str:
     left = f"{missing:,} plant periods are missing"
+    able = [each for each in standing.accounts if each.login != "refused"]
+    pauses = [each.paused_until for each in able if each.paused_until]
+    if able and len(pauses) == len(able):
+        return f"The vendor's system turned calls away; the account rests until {moment(min(pauses))}. {left}."
     waiting = waits(standing)
-    if waiting:
-        dataset, endpoint, next_at, calls, days = waiting[0]
-        length = f", {days:,} day{'' if days == 1 else 's'}" if days else ""
-        others = f" (and {len(waiting) - 1} more endpoints)" if len(waiting) > 1 else ""
-        blocked = {each[0] for each in waiting}
-        rest = [each for each in standing.datasets if each.calls_left and each.dataset not in blocked]
-        if not rest or not standing.loading:
-            return (
-                f"Waiting for quota of {endpoint}{others} until {moment(next_at)}: about {calls:,} calls left for "
-                f"{dataset}{length}."
-            )
+    wait = _wait_sentence(waiting) if waiting else ""
     if standing.loading:
-        return f"A load is running; {left}."
-    return f"{left}, and the quota allows calls now, but nothing is asking: run pvms load."
+        return f"A load is running; {left}. {wait}".strip()
+    if waiting and not _askable(standing):
+        return wait
+    return f"{left}, and the quota allows calls now, but nothing is asking: run pvms load. {wait}".strip()
 
 
-def waits(standing: Standing) -> list[tuple[str, str, datetime, int, int | None]]:
-    """Datasets whose missing periods wait for quota, longest work first.
+def _wait_sentence(waiting: Sequence[Wait]) -> str:
+    first = waiting[0]
+    length = f", {first.days:,} day{'' if first.days == 1 else 's'}" if first.days else ""
+    others = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+    return (
+        f"Waiting for quota of {first.endpoint}{others} until {moment(first.until)}: about {first.calls:,} "
+        f"call{'' if first.calls == 1 else 's'} left for {first.dataset}{length}."
+    )
 
-    Dataset, endpoint, when it opens, about how many calls are left, and how many days of quota that is.
-    """
+
+def _askable(standing: Standing) -> bool:
+    """Whether a call for anything that is missing could go out now."""
+    for each in standing.datasets:
+        entries = [one.endpoint(DATASETS[each.dataset].endpoint) for one in standing.accounts if one.login != "refused"]
+        if each.calls_left and any(entry and not entry.denied and entry.next_at is None for entry in entries):
+            return True
+    return False
+
+
+def waits(standing: Standing) -> list[Wait]:
+    """Datasets whose missing periods wait for quota, longest work first."""
     found = []
     for each in standing.datasets:
         endpoint = DATASETS[each.dataset].endpoint
-        known = [(one, one.endpoint(endpoint)) for one in standing.accounts if one.login != "refused"]
-        able = [entry for _, entry in known if entry is not None and not entry.denied]
+        entries = [one.endpoint(endpoint) for one in standing.accounts if one.login != "refused"]
+        able = [entry for entry in entries if entry is not None and not entry.denied]
         instants = [entry.next_at for entry in able if entry.next_at is not None]
         if each.calls_left and able and len(instants) == len(able):
             per_day = sum(entry.per_day for entry in able)
             days = -(-each.calls_left // per_day) if per_day else None
-            found.append((each.dataset, endpoint, min(instants), each.calls_left, days))
-    return sorted(found, key=lambda one: (-(one[4] or 0), one[2]))
+            found.append(Wait(each.dataset, endpoint, min(instants), each.calls_left, days))
+    return sorted(found, key=lambda one: (-(one.days or 0), one.until))
 
 
 def disk_is_low(standing: Standing) -> bool:

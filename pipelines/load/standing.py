@@ -6,8 +6,8 @@ Only looks: asks the vendor nothing, and makes nothing where there is nothing ye
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from pipelines.planning.calendar import period_window, today
 from pipelines.planning.cells import final_margin
 from pipelines.settings import Account, Settings, SettingsError
 from schemas.datasets import DATASETS
-from schemas.endpoints import ENDPOINTS, READ_ENDPOINTS
+from schemas.endpoints import READ_ENDPOINTS
 
 LOOK_BACK: Final = timedelta(days=8)
 """How far back calls are looked at: a week, and the day that may be missing at its end."""
@@ -75,9 +75,13 @@ class EndpointStanding:
     free: int
     per_day: int
     next_at: datetime | None
+    closed_by: str | None
+    """Why it isn't open now: the window's quota, a learnt pace, a pause of the whole account."""
     denied: bool
     refused_lately: int
     """Times that the vendor refused it for calling too often (407), in the last day."""
+    spacing_s: float | None = None
+    """Seconds between calls that refusals have taught; None where they taught nothing, or it was unlearnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,17 @@ class AccountStanding:
     login_words: str | None
     login_todo: str | None
     endpoints: tuple[EndpointStanding, ...]
+    skew_s: float | None = None
+    """The server's clock minus this machine's; None before the first answers."""
+    policy_differs: tuple[str, ...] = ()
+    """Where the vendor refuses, day after day, what the quota would allow: a sentence each."""
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """When the whole account may call again, if the vendor's system turned it away (403, 429, 503)."""
+        return min(
+            (each.next_at for each in self.endpoints if each.closed_by == "pause" and each.next_at), default=None
+        )
 
     def endpoint(self, name: str) -> EndpointStanding | None:
         """The standing of one endpoint."""
@@ -225,7 +240,15 @@ def in_words(message: str, code: int | None) -> str:
 
 def _calls(settings: Settings, now: datetime) -> Sequence[CallRecord]:
     path = state_dir(settings.home) / LEDGER_FILE
-    return Ledger(path).calls(now - LOOK_BACK) if path.exists() else []
+    if not path.exists():
+        return []
+    with closing(Ledger(path)) as ledger:
+        found = ledger.calls(now - LOOK_BACK)
+        ahead = {account: ledger.clock(account).applied for account in {call.account for call in found}}
+    # The ledger's times are the server's; here everything is held against this machine's.
+    return [
+        replace(call, called_at=call.called_at - ahead[call.account]) if ahead[call.account] else call for call in found
+    ]
 
 
 def _brought_data(call: CallRecord) -> bool:
@@ -273,6 +296,7 @@ def _opened(settings: Settings, clock: Clock, services: Services | None) -> Iter
 
 def _account(account: Account, client: Client, calls: Sequence[CallRecord], now: datetime) -> AccountStanding:
     refusal = login_stopped(client)
+    skew = client.ledger.clock(account.name).skew
     good = [call.called_at for call in calls if call.outcome == "ok"]
     login = "refused" if refusal else "ok" if good else "unknown"
     return AccountStanding(
@@ -281,26 +305,29 @@ def _account(account: Account, client: Client, calls: Sequence[CallRecord], now:
         login_at=refusal[0] if refusal else max(good, default=None),
         login_words=refusal[1] if refusal else None,
         login_todo=refusal[2] if refusal else None,
-        endpoints=tuple(_endpoint(account, client, calls, name, now) for name in READ_ENDPOINTS),
+        endpoints=tuple(_endpoint(client, calls, name, now) for name in READ_ENDPOINTS),
+        skew_s=None if skew is None else skew.total_seconds(),
+        policy_differs=tuple(each.sentence for each in client.policy_findings()),
     )
 
 
-def _endpoint(
-    account: Account, client: Client, calls: Sequence[CallRecord], name: str, now: datetime
-) -> EndpointStanding:
+def _endpoint(client: Client, calls: Sequence[CallRecord], name: str, now: datetime) -> EndpointStanding:
     allowance = client.allowance(name)
-    quota = ENDPOINTS[name].quotas[account.flow_control]
+    limit, window = client.ledger.quota(name, client.counts)
+    learnt = client.ledger.learnt(client.account, name, client.counts)
     mine = [call for call in calls if call.endpoint == name and call.outcome is not None]
-    denial = client.denials.known(account.name).get(name)
+    denial = client.denials.known(client.account).get(name)
     return EndpointStanding(
         endpoint=name,
         used=allowance.used,
         limit=allowance.limit,
         free=max(0, allowance.limit - allowance.used) if allowance.granted else 0,
-        per_day=int(allowance.limit * DAY / timedelta(seconds=quota.window_seconds)),
+        per_day=int(DAY / learnt.spacing) if learnt and learnt.paced else int(limit * DAY / window),
         next_at=denial.next_at if denial else allowance.next_at,
+        closed_by=allowance.closed_by,
         denied=denial is not None,
         refused_lately=sum(call.outcome == "rate_limited" and call.called_at > now - DAY for call in mine),
+        spacing_s=learnt.spacing.total_seconds() if learnt and learnt.paced else None,
     )
 
 
@@ -316,6 +343,10 @@ def _next_fresh(zones: Sequence[str], now: datetime) -> datetime | None:
 
 def complete_until(standing: Standing) -> date | None:
     """The last date up to which every dataset by day has been read for good."""
-    daily = [each.newest_final for each in standing.datasets if DATASETS[each.dataset].period == "day"]
+    daily = [
+        each.newest_final
+        for each in standing.datasets
+        if DATASETS[each.dataset].period == "day" and sum(each.states.values()) > each.states.get("denied", 0)
+    ]
     known = [each for each in daily if each is not None]
     return min(known) if known and len(known) == len(daily) else None

@@ -91,6 +91,8 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
             login_sentence(account),
         )
     for account in standing.accounts:
+        for sentence in account.policy_differs:
+            yield Trouble("refusals", f"{account.account} policy", "warning", sentence)
         for each in account.endpoints:
             subject = f"{account.account} {each.endpoint}"
             if each.denied:

@@ -147,7 +147,7 @@ def test_a_command_that_fails_is_logged_and_ends_nothing(
 
 # --- What is worth telling ---
 
-ENDPOINT = EndpointStanding("getDevHistoryKpi", 3, 30, 27, 30, None, False, 0)
+ENDPOINT = EndpointStanding("getDevHistoryKpi", 3, 30, 27, 30, None, None, False, 0)
 ACCOUNT = AccountStanding("north", "ok", NOW, None, None, (ENDPOINT,))
 WELL = Standing(
     home="/data",
@@ -198,6 +198,7 @@ SILENT = replace(WELL, last_data_at=NOW - NO_DATA_AFTER - timedelta(minutes=1))
         (REFUSED, "login_stopped", "north"),
         (with_endpoint(denied=True), "permission_lost", "north getDevHistoryKpi"),
         (replace(WELL, refused_plants=("NE=1",)), "permission_lost", "plants"),
+        (replace(WELL, accounts=(replace(ACCOUNT, policy_differs=("It differs.",)),)), "refusals", "north policy"),
         (with_endpoint(refused_lately=3), "refusals", "north getDevHistoryKpi"),
         (replace(WELL, busy_lately=3), "refusals", "system"),
         (replace(WELL, disk_free_bytes=10**9), "disk_low", ""),

@@ -1,0 +1,285 @@
+"""`pvms status`: the answer in one sentence for each way in which nothing comes, and all of it as JSON."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli.app import app
+from pipelines.lake.coverage import Coverage, Entry
+from pipelines.lake.coverage_summary import DatasetSummary, denied, summary
+from pipelines.load.headline import headline, waits
+from pipelines.load.request import LoadRequest
+from pipelines.load.run import run_load
+from pipelines.load.services import Services
+from pipelines.load.standing import AccountStanding, EndpointStanding, Standing, standing_of
+from pipelines.northbound.clock import ManualClock, SystemClock
+from pipelines.settings import load_settings
+from pipelines.simulator.faults import parse_faults
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.world import World, build_world
+
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=2, minutes=5)
+YESTERDAY = date(2026, 6, 9)
+
+
+def dataset(name: str = "device_history", calls_left: int = 0, **states: int) -> DatasetSummary:
+    known = {"missing": 0, "denied": 0, "suspect": 0, "provisional": 0, "final": 10, "empty": 0, **states}
+    return DatasetSummary(name, YESTERDAY, YESTERDAY, YESTERDAY, YESTERDAY, 100, known, NOW, calls_left)
+
+
+def endpoint(name: str, next_at: datetime | None = None, **other: Any) -> EndpointStanding:
+    closed_by = "window" if next_at else None
+    return replace(EndpointStanding(name, 30, 60, 0, 60, next_at, closed_by, False, 0), **other)
+
+
+def account(*endpoints: EndpointStanding, **other: Any) -> AccountStanding:
+    return replace(AccountStanding("north", "ok", NOW, None, None, endpoints), **other)
+
+
+def standing(**other: Any) -> Standing:
+    known: dict[str, Any] = {
+        "home": "/data",
+        "at": NOW,
+        "started": True,
+        "account_problem": None,
+        "accounts": (account(endpoint("getDevHistoryKpi"), endpoint("getKpiStationDay")),),
+        "datasets": (dataset(), dataset("plant_daily")),
+        "denied": (),
+        "refused_plants": (),
+        "plants": 1,
+        "devices": 2,
+        "plants_without_zone": (),
+        "listed_at": NOW,
+        "quarantined": 0,
+        "unfolded_parts": 0,
+        "loading": False,
+        "last_call_at": NOW,
+        "first_call_at": NOW,
+        "last_data_at": NOW,
+        "rows_last_day": 0,
+        "calls_last_day": 0,
+        "busy_lately": 0,
+        "last_errors": (),
+        "next_fresh_at": LATER,
+        "disk_free_bytes": 10**11,
+        "disk_total_bytes": 10**12,
+        "warehouse_bytes": 0,
+        "published_at": NOW,
+    }
+    return Standing(**known | other)
+
+
+HISTORY_CLOSED = (account(endpoint("getDevHistoryKpi", LATER), endpoint("getKpiStationDay")),)
+REFUSED = (account(login="refused", login_at=NOW, login_words="wrong (code 20400: x)", login_todo="Correct it."),)
+MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (standing(), "All is there up to 2026-06-09; next fresh data about 2026-06-10 14:05 UTC."),
+        (standing(loading=True), "All is there up to 2026-06-09; a load is running."),
+        (standing(started=False, accounts=(), datasets=()), "Nothing is loaded yet. Next: pvms load"),
+        (standing(datasets=()), "Nothing is loaded yet."),
+        (
+            standing(datasets=MISSING, accounts=HISTORY_CLOSED),
+            "Waiting for quota of getDevHistoryKpi until 2026-06-10 14:05 UTC: about 120 calls left for "
+            "device_history, 2 days.",
+        ),
+        (
+            standing(datasets=MISSING),
+            "40 plant periods are missing, and the quota allows calls now, but nothing is asking",
+        ),
+        (standing(datasets=MISSING, loading=True), "A load is running; 40 plant periods are missing."),
+        (
+            standing(datasets=MISSING, accounts=HISTORY_CLOSED, loading=True),
+            "A load is running; 40 plant periods are missing. Waiting for quota of getDevHistoryKpi",
+        ),
+        (
+            standing(datasets=(*MISSING[:1], dataset("plant_daily", calls_left=1, missing=2)), accounts=HISTORY_CLOSED),
+            "42 plant periods are missing, and the quota allows calls now, but nothing is asking: run pvms load.",
+        ),
+        (
+            standing(
+                datasets=MISSING,
+                accounts=(account(endpoint("getDevHistoryKpi", LATER, closed_by="pause")),),
+            ),
+            "The vendor's system turned calls away; the account rests until 2026-06-10 14:05 UTC.",
+        ),
+        (
+            standing(accounts=REFUSED),
+            "Login of north refused since 2026-06-10 12:00 UTC: wrong (code 20400: x). Correct it.",
+        ),
+        (standing(accounts=REFUSED, started=False, datasets=()), "Login of north refused"),
+        (
+            standing(account_problem="SMARTPVMS_PASSWORD must be set too.", accounts=()),
+            "No account can be asked: SMART",
+        ),
+        (standing(disk_free_bytes=10**8), "The disk is nearly full: 0.1 GB are left."),
+        (
+            standing(datasets=(dataset(denied=3),)),
+            "All is there up to 2026-06-09, but for 3 plant periods that the vendor",
+        ),
+    ],
+)
+def test_the_first_line_is_the_answer(found: Standing, said: str) -> None:
+    assert headline(found).startswith(said)
+
+
+def test_who_waits_longest_is_named_first_and_all_accounts_count() -> None:
+    closed = account(endpoint("getDevHistoryKpi", LATER), endpoint("getKpiStationDay", NOW + timedelta(hours=1)))
+    both = (dataset("plant_daily", calls_left=1, missing=1), dataset(missing=40, calls_left=120))
+    assert [each.dataset for each in waits(standing(datasets=both, accounts=(closed,)))] == [
+        "device_history",
+        "plant_daily",
+    ]
+    second = replace(closed, account="south")
+    assert [each.days for each in waits(standing(datasets=both, accounts=(closed, second)))] == [1, 1]
+    assert waits(standing(datasets=both, accounts=(closed, account(endpoint("getDevHistoryKpi"), account="x")))) == [
+        waits(standing(datasets=both, accounts=(closed,)))[1]
+    ]
+
+
+def test_coverage_is_added_up_like_ops_coverage(tmp_path: Path) -> None:
+    coverage = Coverage(tmp_path / "coverage.sqlite")
+    states = ["final", "provisional", "missing", "denied", "suspect", "empty"]
+    entries = [
+        Entry(name, f"{plant}{device}", plant, YESTERDAY - timedelta(days=day), state, device, NOW, f"{state}.")
+        for name in ("device_history", "device_daily")
+        for plant in ("A", "B")
+        for device in range(4)
+        for day, state in enumerate(states[device:] + states[:device])
+    ]
+    coverage.declare((e.dataset, e.subject, e.plant_code, e.period) for e in entries)
+    coverage.record(each for each in entries if each.state != "missing")  # type: ignore[arg-type]
+    rolled = coverage.rollup()
+    for each in summary(coverage.path):
+        mine = rolled.filter(rolled["dataset"] == each.dataset)
+        assert dict(zip(*mine["state"].value_counts().get_columns(), strict=True)) == {
+            state: count for state, count in each.states.items() if count
+        }
+        assert each.rows == mine["rows"].sum()
+        assert (each.first, each.last) == (mine["period"].min(), mine["period"].max())
+    assert {(each.dataset, each.periods) for each in denied(coverage.path)} == {
+        ("device_history", 8),
+        ("device_daily", 8),
+    }
+
+
+# --- Against a server ---
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build_world("single", 1)
+
+
+@pytest.fixture
+def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    monkeypatch.chdir(tmp_path)
+
+    def write(base_url: str, password: str = "demo-password", further: str = "") -> None:
+        text = f"SMARTPVMS_BASE_URL={base_url}\nSMARTPVMS_USERNAME=demo\nSMARTPVMS_PASSWORD={password}\n{further}"
+        (tmp_path / ".env").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def load(days: int, *datasets: str) -> None:
+    end = (datetime.now(UTC) - timedelta(hours=14)).date() - timedelta(days=1)
+    with Services.open(load_settings()) as services:
+        run_load(LoadRequest(end - timedelta(days=days - 1), end, datasets), services, build=False)
+
+
+def status(*options: str) -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(app, ["status", "--json", *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "demo-password" not in result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_a_load_that_ran_out_of_quota_says_when_it_goes_on(world: World, use: Callable[..., None]) -> None:
+    with Simulator(world) as simulator:
+        use(simulator.base_url)
+        load(40, "plant_hourly")
+        before = len(simulator.log)
+        code, found = status()
+        assert len(simulator.log) == before  # nothing was asked
+    assert code == 0
+    assert found["answer"].startswith("Waiting for quota of getKpiStationHour until ")
+    (hourly,) = found["coverage"]
+    (quota,) = [each for each in found["quota"] if each["endpoint"] == "getKpiStationHour"]
+    assert quota["free"] == 0
+    assert quota["used"] == quota["limit"] == hourly["final"]
+    assert hourly["missing"] == hourly["calls_left"] == 40 - quota["used"]
+    opens = datetime.fromisoformat(quota["next"])
+    assert timedelta(hours=23) < opens - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
+    world: World, use: Callable[..., None]
+) -> None:
+    with Simulator(world, faults=parse_faults(["deny=getKpiStationHour"])) as simulator:
+        use(simulator.base_url)
+        load(2, "plant_daily", "plant_hourly")
+        _, found = status()
+        assert found["answer"].startswith("All is there up to ")
+        assert "but for 2 plant periods that the vendor refuses" in found["answer"]
+        assert "401" in found["denied"][0]["reason"]
+        assert found["last_errors"][-1]["endpoint"] == "getKpiStationHour"
+        assert "permission" in found["last_errors"][-1]["words"]
+        use(simulator.base_url, "wrong-secret")
+        (Path("data/state/tokens.json")).unlink()
+        load(3, "plant_monthly")
+        _, found = status()
+    assert found["answer"].startswith("Login of demo refused since ")
+    assert "20400" in found["answer"]
+    assert "wrong-secret" not in json.dumps(found)
+    text = CliRunner().invoke(app, ["status"]).output
+    assert found["answer"] in text
+
+
+def test_a_person_is_told_by_the_end_of_a_load(world: World, use: Callable[..., None], tmp_path: Path) -> None:
+    script = tmp_path / "tell.sh"
+    script.write_text('#!/bin/sh\nread -r text\necho "$PVMS_EVENT $text" >> "$(dirname "$0")/told"\n')
+    script.chmod(0o700)
+    told = tmp_path / "told"
+    with Simulator(world) as simulator:
+        use(simulator.base_url, "wrong-secret", f"PVMS_NOTIFY_COMMAND={script}\n")
+        load(1, "plant_daily")
+        words = [line.partition(" ")[0] for line in told.read_text().splitlines()]
+        assert sorted(words) == ["alive", "login_stopped"]
+        load(1, "plant_daily")
+        assert len(told.read_text().splitlines()) == 2  # each once a day
+        use(simulator.base_url, "demo-password", f"PVMS_NOTIFY_COMMAND={script}\n")
+        load(1, "plant_daily")
+        assert told.read_text().splitlines()[2].startswith("resolved Over: Login of demo refused since ")
+    result = CliRunner().invoke(app, ["status", "--notify"])
+    assert "nothing new" in result.stderr
+
+
+def test_a_home_without_an_account_shows_what_is_there(world: World, use: Callable[..., None], tmp_path: Path) -> None:
+    with Simulator(world) as simulator:
+        use(simulator.base_url)
+        load(1, "plant_daily")
+    (tmp_path / ".env").write_text("", encoding="utf-8")
+    code, found = status()
+    assert (code, found["quota"]) == (0, [])
+    assert found["answer"].startswith("All is there up to ")
+    assert found["coverage"][0]["dataset"] == "plant_daily"
+
+
+def test_an_empty_home_is_looked_at_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, found = status()
+    assert code == 1
+    assert found["answer"].startswith("Nothing is loaded yet.")
+    assert list(tmp_path.iterdir()) == []
+    assert standing_of(load_settings(), ManualClock(SystemClock().now())).periods == {}
