@@ -6,13 +6,17 @@ from pipelines.load.request import LoadReport
 def summary_lines(report: LoadReport) -> list[str]:
     """The report as sentences, most important last."""
     rows = sum(report.rows.values())
+    # What is worth most was asked for: what was there wasn't even looked for.
+    there = "" if report.next_work_at else f"{report.already_covered:,} were already there, "
     lines = [
         f"{_n(report.total_calls, 'call')}, {_n(rows, 'row')} landed, "
-        f"{_n(sum(report.cells.values()), 'period')} read, {report.already_covered:,} were already there, "
+        f"{_n(sum(report.cells.values()), 'period')} read, {there}"
         f"{_n(report.completed, 'partition')} complete."
     ]
     if report.failures and not report.rows and not report.completed:
         lines = []  # a row of zeros above what went wrong would look like a result
+    if report.next_work_at is not None and not report.total_calls:
+        lines = ["Nothing is to be asked for now."]
     if report.provisional or report.empty:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.suspect:
@@ -33,6 +37,8 @@ def summary_lines(report: LoadReport) -> list[str]:
             f"left{when}. The same command goes on from here; --wait paces itself until all is there."
         )
     lines += [f"Failed: {failure}" for failure in report.failures]
+    if report.next_work_at is not None:
+        lines.append(f"There may be more to do at {report.next_work_at:%Y-%m-%d %H:%M} UTC.")
     if report.published:
         lines.append("The warehouse is published.")
     return lines

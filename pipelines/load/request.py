@@ -128,6 +128,8 @@ class LoadReport:
     failures: list[str] = field(default_factory=list)
     completed: int = 0
     published: bool = False
+    next_work_at: datetime | None = None
+    """When there may be something to do again; known where what is worth most was asked for."""
 
     @property
     def exit_code(self) -> int:
@@ -188,6 +190,7 @@ class LoadReport:
             "failures": self.failures,
             "partitions_completed": self.completed,
             "warehouse_published": self.published,
+            "next_work_at": self.next_work_at.isoformat() if self.next_work_at else None,
         }
 
 

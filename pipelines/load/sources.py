@@ -36,6 +36,7 @@ class Source:
     everyone: Mapping[str, Subject]
     look: Look
     idle_until: datetime = EVER
+    made: int = 0
     calls: deque[Call] = field(default_factory=deque)
     _done: dict[Dates, datetime] = field(default_factory=dict)
     _carried: dict[tuple[Cell, ...], datetime] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Source:
         """Remember a call for a while, so that an answer that settles nothing isn't asked for again and again."""
         self._carried = {cells: at for cells, at in self._carried.items() if now - at < SAME_AGAIN}
         self._carried[call.cells] = now
+        self.made += 1
 
     def put_back(self, call: Call) -> None:
         """Keep a call that could not go out now for the next time."""

@@ -152,6 +152,8 @@ class Worker:
                 calls, cells = source.remaining(now)
                 if calls:
                     self.report.wait_for(Waiting(source.dataset, calls, cells, until))
+        wake = self._wake()
+        self.report.next_work_at = None if wake == NEVER else wake
         if self.build and needs_build(self.services, self.report):
             self._publish()
         after_load(self.services, self.report)
@@ -198,6 +200,7 @@ class Worker:
         try:
             others = carrier.carry(source.dataset, call, source.everyone)
             source.went_out(call, now)
+            self.watch.progress(source.name, source.made, source.made + len(source.calls))
         except QuotaExhausted as exhausted:
             source.put_back(call)
             self._close(source, exhausted.next_at or now + REFUSED_FOR)
