@@ -88,7 +88,7 @@ def login(
         with client_for(chosen, state_dir(settings.home), clock) as client:
             if not isinstance(client.session, OAuthSession):
                 return _check_login(client.session, chosen, again=again)
-            return _connect(
+            status = _connect(
                 client.session,
                 chosen,
                 now=clock.now,
@@ -96,6 +96,10 @@ def login(
                 browser=not no_browser,
                 state=None if without_state else secrets.token_urlsafe(32),
             )
+            if status == 0:
+                # The owner may just have granted what was denied before.
+                client.forget_denials()
+            return status
 
     raise typer.Exit(guarded(command))
 

@@ -259,6 +259,7 @@ class Client:
         known = _known(endpoint)
         denial = self.denials.current(self.account, known.name, self._clock.now())
         if denial is not None:
+            self._session.explain(denial)
             raise denial
         patience = _Patience()
         while True:

@@ -106,7 +106,7 @@ class OAuthSession:
         if isinstance(error, SessionExpired):
             error.advice = STILL_DEAD_ADVICE
         elif isinstance(error, PermissionDenied):
-            error.advice = BASIC_APIS_ADVICE
+            error.advice = error.advice.replace(PermissionDenied.default_advice, BASIC_APIS_ADVICE)
 
     def stopped(self) -> tuple[datetime | None, LoginRefused] | None:
         """Since when and why no refresh is tried, if only a person can help; costs nothing."""
