@@ -138,7 +138,7 @@ class _Environment(BaseSettings):
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, resolved: absolute paths, one account (or none: commands that need one say so)."""
+    """All settings, resolved: absolute paths, the accounts (none is fine: commands that need one say so)."""
 
     home: Path
     env_file: Path | None
@@ -160,10 +160,10 @@ class Settings:
 
     @property
     def account(self) -> Account:
-        """The account to ask with.
+        """The first account, with which loads begin.
 
         Raises:
-            SettingsError: there is none, or several (which this version can't spread calls over).
+            SettingsError: there is none.
         """
         if not self.accounts:
             if self.env_file:
@@ -174,10 +174,6 @@ class Settings:
             raise SettingsError(
                 "No account is set in the environment, and there is no .env. Run `pvms init`, then fill in "
                 "SMARTPVMS_BASE_URL, SMARTPVMS_USERNAME and SMARTPVMS_PASSWORD. `pvms demo` needs none."
-            )
-        if len(self.accounts) > 1:
-            raise SettingsError(
-                f"PVMS_ACCOUNTS_FILE names {len(self.accounts)} accounts; this version asks with one. Keep one table."
             )
         return self.accounts[0]
 
@@ -320,7 +316,14 @@ def _accounts_of_file(path: Path, env_values: dict[str, str | None]) -> tuple[Ac
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return tuple(_account_of_table(name, table, path, env_values) for name, table in tables.items())
+    accounts = tuple(_account_of_table(name, table, path, env_values) for name, table in tables.items())
+    names: dict[tuple[str, str], str] = {}
+    for each in accounts:
+        # One login is one session and one quota: under two names it would be counted twice.
+        twin = names.setdefault((each.base_url.rstrip("/").lower(), each.username), each.name)
+        if each.username and twin != each.name:
+            raise SettingsError(f"{path}: [{twin}] and [{each.name}] are the same account; keep one of the two tables.")
+    return accounts
 
 
 def _account_of_table(name: str, table: Any, path: Path, env_values: dict[str, str | None]) -> Account:

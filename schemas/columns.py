@@ -57,8 +57,14 @@ def must(name: str, type_: str, description: str) -> Column:
     return Column(name, type_, description, nullable=False)
 
 
-PLANT_CODE: Final = must("plant_code", "VARCHAR", "The vendor's id of the plant, as this account knows it.")
-DEVICE_ID: Final = must("device_id", "BIGINT", "The vendor's id of the device; may be negative.")
+PLANT_CODE: Final = must(
+    "plant_code",
+    "VARCHAR",
+    "The vendor's id of the plant; of several, which accounts or changes bring, the first seen.",
+)
+DEVICE_ID: Final = must(
+    "device_id", "BIGINT", "The vendor's id of the device, of several the first seen; may be negative."
+)
 DEVICE_SN: Final = Column("device_sn", "VARCHAR", "Serial number; null where the server knows none.")
 DEVICE_TYPE_ID: Final = must("device_type_id", "INTEGER", "The vendor's device type (reference 5.1.1.2).")
 COLLECT_TIME: Final = must(

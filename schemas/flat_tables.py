@@ -22,6 +22,12 @@ def _inventory(name: str, what: str, key: str, columns: tuple[Column, ...]) -> t
         must("valid_from", "TIMESTAMPTZ", "When this state was first observed."),
         Column("valid_to", "TIMESTAMPTZ", "When another state was first observed; null while it lasts."),
     )
+    retired = Column(
+        "retired_at",
+        "TIMESTAMPTZ",
+        f"When no account had listed the {name[:-1]} for a day, by two complete listings; null while one lists it. "
+        "Nothing is asked about it any more; its data stay.",
+    )
     current = Table(
         name,
         "raw",
@@ -29,7 +35,7 @@ def _inventory(name: str, what: str, key: str, columns: tuple[Column, ...]) -> t
         None,
         f"{what}, as last listed; what the vendor no longer lists keeps its row. One row per {name[:-1]}.",
         (key,),
-        columns,
+        (*columns[: -len(TAIL)], retired, *columns[-len(TAIL) :]),
     )
     history = Table(
         f"{name[:-1]}_versions",

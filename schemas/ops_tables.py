@@ -2,11 +2,54 @@
 
 from typing import Final
 
-from schemas.columns import EXTRACTED_AT, PLANT_CODE, Column, Table, must
+from schemas.columns import DEVICE_ID, EXTRACTED_AT, PLANT_CODE, Column, Table, must
 
 _DATASET: Final = must("dataset", "VARCHAR", "Dataset, as in `pvms load --dataset`.")
 
+_ACCOUNT: Final = must("account", "VARCHAR", "Account, by its name in the settings.")
+
+
+def _sightings(what: str) -> tuple[Column, ...]:
+    return (
+        must("server", "VARCHAR", "Host that the account belongs to; ids mean the same within one host."),
+        must("first_seen_at", "TIMESTAMPTZ", "First listing of the account that held it."),
+        must("last_seen_at", "TIMESTAMPTZ", "Latest listing of the account that held it."),
+        must("checked_at", "TIMESTAMPTZ", f"Latest complete listing of the account's {what}."),
+        Column("absent_since", "TIMESTAMPTZ", "First complete listing without it; null while it is listed."),
+        Column("retired_at", "TIMESTAMPTZ", "A complete listing without it a day or more after the first."),
+    )
+
+
 OPS: Final = (
+    Table(
+        "account_plants",
+        "ops",
+        None,
+        None,
+        "Which account sees which plant, and under which code: codes differ between accounts and change over time "
+        "(reference 8.8, 8.9). One row per account and code.",
+        ("account", "account_plant_code"),
+        (
+            _ACCOUNT,
+            must("account_plant_code", "VARCHAR", "Plant code in this account's answers."),
+            must("plant_code", "VARCHAR", "Plant code under which its rows are filed: the first that was seen."),
+            *_sightings("plants"),
+        ),
+    ),
+    Table(
+        "account_devices",
+        "ops",
+        None,
+        None,
+        "Which account sees which device, and under which id. One row per account and id.",
+        ("account", "account_device_id"),
+        (
+            _ACCOUNT,
+            must("account_device_id", "BIGINT", "Device id in this account's answers."),
+            must("device_id", DEVICE_ID.type, "Device id under which its rows are filed: the first that was seen."),
+            *_sightings("devices"),
+        ),
+    ),
     Table(
         "quarantine",
         "ops",

@@ -8,10 +8,10 @@ from pipelines.doctor import account as accounts
 from pipelines.doctor import connection, data, machine
 from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.lake.errors import LakeError
+from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
-from pipelines.load.inventory import resolve_zones
+from pipelines.load.plant_zones import resolve_zones
 from pipelines.load.services import Services
-from pipelines.load.standing import LISTED
 from pipelines.northbound.errors import NorthboundError
 from pipelines.settings import Settings, SettingsError, load_settings
 
@@ -62,8 +62,8 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
 def _of_the_home(settings: Settings, live_plants: pl.DataFrame, live_devices: pl.DataFrame) -> Iterator[Finding]:
     try:
         lake = Lake(settings.home)
-        plants = lake.read("plants").filter(LISTED)
-        devices = lake.read("devices").filter(LISTED)
+        plants = listed(lake, "plants")
+        devices = listed(lake, "devices")
     except LakeError as error:
         yield fail("home", str(error), "See above.")
         return

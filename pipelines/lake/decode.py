@@ -45,9 +45,9 @@ def decode(
     """Turn the `data` of one answer into rows of `table`, one per record that can be filed.
 
     `subjects`: the plants or devices that were asked for; columns id (text: plant code or device id),
-    plant_code, time_zone, device_sn (nullable), device_type_id (nullable). A record of anything else goes to
-    quarantine, as does one without id, map or (unless real time) a readable collectTime between the year
-    2000 and two days after `extracted_at`.
+    plant_code, time_zone, device_sn (nullable), device_type_id (nullable), and, where this answer has other ids,
+    asked_as. A record of anything else goes to quarantine, as does one without id, map or (unless real time) a
+    readable collectTime between the year 2000 and two days after `extracted_at`.
 
     The rows have exactly the columns of polars_schema(table). Values and units are as sent. Real-time rows
     bear `polled_at`, the server's own time. Of two records with one key the later wins.

@@ -36,15 +36,16 @@ class Filing:
 class Filer:
     """Matches records to the subjects that were asked for.
 
-    `subjects` has a row per plant or device with column `id`; device ids are compared as integers, so that
-    123, "123" and " 123 " are one device and no id passes through a double.
+    `subjects` has a row per plant or device with column `id`, and `asked_as` where the account that answers knows
+    them by other ids. Device ids are compared as integers, so that 123, "123" and " 123 " are one device and no id
+    passes through a double.
     """
 
     def __init__(self, subjects: pl.DataFrame, *, devices: bool) -> None:
         """Index `subjects` by id; `devices` says what they are, and so which key of a record names them."""
         self._id_key = "devId" if devices else "stationCode"
         self._read = read_integer if devices else read_text
-        ids = subjects["id"].to_list()
+        ids = subjects["asked_as" if "asked_as" in subjects.columns else "id"].to_list()
         self._rows: dict[Any, int] = {
             (int(text) if devices else text): row for row, text in enumerate(ids) if text is not None
         }

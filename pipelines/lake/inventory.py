@@ -4,7 +4,8 @@ The first part is pure, frames in, frames out; the last part applies it to the l
 that a listing tells, plus `extra`, `extracted_at` and `account`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final
 
 import polars as pl
@@ -104,6 +105,28 @@ def merge_plants(lake: Lake, listing: pl.DataFrame, zones: Zones) -> None:
 def merge_devices(lake: Lake, listing: pl.DataFrame) -> None:
     """Merge a complete device listing into raw.devices and raw.device_versions; errors as `merge_plants`."""
     _merge(lake, "devices", "device_versions", listing)
+
+
+def note_seen(lake: Lake, name: str, ids: Collection[str] | Collection[int], at: datetime) -> None:
+    """Keep that a listing held these plants or devices, whose description another account's listing tells.
+
+    Raises:
+        DiskFull: no space is left.
+    """
+    if not ids:
+        return
+    key = TABLES[name].key[0]
+    seen = pl.col(key).is_in(list(ids))
+
+    def change(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(
+            pl.when(seen)
+            .then(pl.max_horizontal("last_seen_at", pl.lit(at)))
+            .otherwise("last_seen_at")
+            .alias("last_seen_at")
+        )
+
+    lake.update(name, change)
 
 
 def _merge(lake: Lake, name: str, versions_name: str, listing: pl.DataFrame) -> None:

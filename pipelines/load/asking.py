@@ -1,13 +1,22 @@
-"""Makes one planned call happen: waits for quota when told to, splits a batch that one bad plant spoils.
+"""Makes one planned call happen: chooses the account, waits for quota when told to, splits a batch that one bad plant
+spoils.
 
 What can't be had is sorted into four kinds, because each asks for something else: a quota (go on later), a
 refusal (ask the owner), a failure of one call (try again), and the end of everything (no server, no login).
+
+Calls are spread over the accounts that see their subjects: in the order of the settings, the next one only when the
+quota of those before it is used up and no refusal speaks against it. What stops one account doesn't stop the others.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from pipelines.load.callers import MAX_CONSECUTIVE_FAILURES as MAX_CONSECUTIVE_FAILURES
+from pipelines.load.callers import Caller
+from pipelines.load.fleet import Fleet, View
 from pipelines.load.request import Listener, LoadReport
 from pipelines.northbound.client import Answer, Client
 from pipelines.northbound.clock import Clock
@@ -29,14 +38,11 @@ from pipelines.northbound.ledger import Allowance
 LONG_WAIT_SECONDS: Final = 60.0
 """Waits above this are announced, so that a person who watches knows why nothing moves."""
 
-MAX_CONSECUTIVE_FAILURES: Final = 3
-"""After this many calls in a row have failed the server is having a bad hour; going on would burn quota."""
-
 ONE_SPOILS_ALL: Final = frozenset({20006, 20007, 20008})
 """Codes that speak of one plant or device of the batch: of another type, or gone since the listing (6.1)."""
 
 BodyOf = Callable[[Sequence[str]], Mapping[str, Any]]
-T = TypeVar("T")
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -45,7 +51,7 @@ def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 class EndpointRefused(Exception):
-    """The account may not use this endpoint (401): nothing more is asked of it."""
+    """No account may use this endpoint (401): nothing more is asked of it."""
 
     def __init__(self, error: PermissionDenied) -> None:
         """Keep the vendor's own error."""
@@ -62,33 +68,93 @@ class LoadStopped(Exception):
         self.error = error
 
 
+class EndpointBroken(LoadStopped):
+    """No further call of this endpoint makes sense: its answers can't be read, again and again. Others may go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer and the subjects it was asked for: all of the batch, or what a split left of it."""
+    """An answer, the subjects it was asked for (all of the batch, or what a split left of it), and by whom."""
 
     subjects: tuple[str, ...]
     answer: Answer
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The vendor refused this request for good (an old day, a wrong type); its periods are denied."""
+    """The vendor refused this request for good (an old day, a wrong type, a plant); its periods are denied."""
 
     subjects: tuple[str, ...]
     error: NorthboundError
 
 
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a call is for: the ledger's words, its place in the queue for the quota, the account if only one will do."""
+
+    endpoint: str
+    why: str
+    lane: Lane = "asked"
+    reserved: int = 0
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Subjects, how a body is made of the ids that an account knows them by, and each subject's plant."""
+
+    subjects: Sequence[str]
+    body_of: BodyOf
+    plant_of: Mapping[str, str]
+
+    def part(self, subjects: Sequence[str]) -> "_Batch":
+        """The same for some of the subjects."""
+        return _Batch(subjects, self.body_of, self.plant_of)
+
+
+class _AccountsChanged(Exception):
+    """An account dropped out for this endpoint: the batch is to be dealt out anew."""
+
+
+class _PlantRefused(Exception):
+    """A plant of the batch isn't open to the account that asked."""
+
+    def __init__(self, caller: Caller, error: PlantNotAuthorized) -> None:
+        super().__init__(str(error))
+        self.caller = caller
+        self.error = error
+
+
+def refusal_key(account: str, plant: str) -> str:
+    """Under which a plant is kept that one account may not see while another does."""
+    return f"{account}: {plant}"
+
+
 @dataclass
 class Asker:
-    """Asks the vendor on behalf of one load and remembers which plants spoil batches."""
+    """Asks the vendor on behalf of one load and remembers which plants spoil batches.
 
-    client: Client
+    `refused_plants`: plants that the vendor refuses to all who see them, by code; those of earlier loads and of this
+    one. Beside them, by `refusal_key`, plants that it refuses to one account alone.
+    """
+
+    clients: Mapping[str, Client]
     clock: Clock
     report: LoadReport
     listener: Listener
     wait: bool
     refused_plants: dict[str, PlantNotAuthorized] = field(default_factory=dict)
-    _failures_in_a_row: int = 0
+
+    def __post_init__(self) -> None:
+        """Start with accounts that see nothing yet."""
+        self._callers = {name: Caller(client) for name, client in self.clients.items()}
+
+    def see(self, fleet: Fleet) -> None:
+        """Take over what each account sees: the ids that it asks by, and the counts that its quotas follow."""
+        for name, caller in self._callers.items():
+            caller.view = fleet.views.get(name, View())
+            caller.client.counts = caller.view.counts
 
     def ask(
         self,
@@ -101,109 +167,314 @@ class Asker:
         lane: Lane = "asked",
         reserved: int = 0,
     ) -> Iterator[Reply | Rejected]:
-        """Yield the answers for a batch of subjects; more than one if a refused plant made it split.
+        """Yield the answers for a batch of subjects; more than one if a refused plant or the accounts made it split.
 
-        `plant_of` gives each subject's plant. A failed call yields nothing: it is in the report. `reserved`: calls of
-        the endpoint's window that one of the lane "backlog" must leave to the others.
+        `plant_of` gives each subject's plant; `body_of` gets the ids by which the asking account knows the subjects.
+        A failed call yields nothing: it is in the report. `reserved`: calls of the endpoint's window, over all
+        accounts, that one of the lane "backlog" must leave to the others.
 
         Raises:
             QuotaExhausted: not now, and this load doesn't wait.
-            EndpointRefused, LoadStopped: see there.
+            EndpointRefused, EndpointBroken, LoadStopped: see there.
         """
-        for plant in sorted({plant_of[s] for s in subjects} & self.refused_plants.keys()):
-            self.report.refuse(f"plant {plant}", self.refused_plants[plant].describe())
-        open_subjects = [s for s in subjects if plant_of[s] not in self.refused_plants]
-        if not open_subjects:
-            return
-        try:
-            answer = self._call(endpoint, body_of(open_subjects), why, lane, reserved)
-        except PlantNotAuthorized as error:
-            for part in self._halves(open_subjects, plant_of, error):
-                again = f"{why}, split after {error.code}"
-                yield from self.ask(endpoint, part, body_of, plant_of, why=again, lane=lane, reserved=reserved)
-        except RequestInvalid:
-            raise
-        except RequestRejected as error:
-            if error.code in ONE_SPOILS_ALL and len(open_subjects) > 1:
-                middle = len(open_subjects) // 2
-                again = f"{why}, split after {error.code}"
-                for part in (open_subjects[:middle], open_subjects[middle:]):
-                    yield from self.ask(endpoint, part, body_of, plant_of, why=again, lane=lane, reserved=reserved)
-            else:
-                yield Rejected(tuple(open_subjects), error)
-        else:
-            if answer is not None:
-                yield Reply(tuple(open_subjects), answer)
+        return self._ask(_Purpose(endpoint, why, lane, reserved), _Batch(subjects, body_of, plant_of))
+
+    def ask_as(
+        self, account: str, endpoint: str, subjects: Sequence[str], body_of: BodyOf, *, why: str
+    ) -> Iterator[Reply | Rejected]:
+        """As `ask`, by this account alone, about plants under its own codes."""
+        itself = {code: code for code in subjects}
+        return self._ask(_Purpose(endpoint, why, account=account), _Batch(subjects, body_of, itself))
+
+    def list_plants(self, account: str, *, why: str) -> list[Answer]:
+        """All pages of an account's plant list.
+
+        Raises:
+            QuotaExhausted: as `ask`.
+            EndpointRefused, LoadStopped: of this account.
+        """
+        caller = self._callers[account]
+        if not caller.is_open("stations", self.clock.now()) and caller.stopped is not None:
+            raise LoadStopped(caller.stopped)
+        while True:
+            try:
+                return caller.client.plants(why=why)
+            except QuotaExhausted as exhausted:
+                self._wait_for(exhausted)
+            except PermissionDenied as error:
+                raise EndpointRefused(error) from error
+            except (RequestRejected, IncompleteList):
+                raise
+            except NorthboundError as error:
+                if len(self._callers) > 1:
+                    caller.stop(error, self.clock.now())
+                raise LoadStopped(error) from error
 
     def allowance(
         self, endpoint: str, plants: Collection[str], *, lane: Lane = "asked", reserved: int = 0
     ) -> Allowance:
         """May a call about these plants go out now? The best over the accounts that see them all; costs nothing."""
-        return self.client.allowance(endpoint, lane=lane, reserved=reserved)
+        callers = [c for c in self._open(endpoint) if c.view.plants.keys() >= set(plants)]
+        offers = self._offers(_Purpose(endpoint, "", lane, reserved), callers or list(self._callers.values()), {})
+        return min(offers, key=lambda each: (not each.granted, each.next_at is None, each.next_at or _NEVER))
 
-    def _halves(
-        self, subjects: Sequence[str], plant_of: Mapping[str, str], error: PlantNotAuthorized
-    ) -> Sequence[Sequence[str]]:
-        # Halving by plant finds one bad plant among n in about 2 log2 n calls; known ones are left out for good.
-        plants = list(dict.fromkeys(plant_of[s] for s in subjects))
-        if len(plants) == 1:
-            self.refused_plants[plants[0]] = error
-            self.report.refuse(f"plant {plants[0]}", error.describe())
-            return ()
-        half = set(plants[: len(plants) // 2])
-        return [s for s in subjects if plant_of[s] in half], [s for s in subjects if plant_of[s] not in half]
+    def accounts_for(self, endpoint: str, subjects: Collection[str]) -> frozenset[str]:
+        """The accounts that could ask the endpoint about all these subjects."""
+        return frozenset(c.name for c in self._open(endpoint) if c.names(endpoint).keys() >= set(subjects))
 
-    def list_plants(self, *, why: str) -> list[Answer]:
-        """All pages of the plant list.
+    def open_accounts(self, endpoint: str) -> frozenset[str]:
+        """The accounts that the endpoint is open to and that see anything."""
+        return frozenset(caller.name for caller in self._open(endpoint) if caller.names(endpoint))
+
+    def _ask(self, purpose: _Purpose, batch: _Batch) -> Iterator[Reply | Rejected]:
+        waiting: QuotaExhausted | None = None
+        for callers, part in self._dealt(purpose, batch):
+            try:
+                yield from self._ask_part(purpose, callers, part)
+            except QuotaExhausted as exhausted:
+                # What other accounts see may still be had.
+                waiting = waiting or exhausted
+        if waiting is not None:
+            raise waiting
+
+    def _ask_part(self, purpose: _Purpose, callers: Sequence[Caller], batch: _Batch) -> Iterator[Reply | Rejected]:
+        if not callers:
+            yield from self._closed(purpose, batch)
+            return
+        parts: Sequence[Sequence[str]]
+        try:
+            reply = self._call(purpose, callers, batch)
+        except _AccountsChanged:
+            yield from self._ask(purpose, batch)
+            return
+        except _PlantRefused as refused:
+            parts, code = self._halves(purpose, refused, batch), refused.error.code
+        except RequestInvalid:
+            raise
+        except RequestRejected as error:
+            if error.code not in ONE_SPOILS_ALL or len(batch.subjects) == 1:
+                yield Rejected(tuple(batch.subjects), error)
+                return
+            middle = len(batch.subjects) // 2
+            parts, code = (batch.subjects[:middle], batch.subjects[middle:]), error.code
+        else:
+            if reply is not None:
+                yield reply
+            return
+        again = replace(purpose, why=purpose.why.partition(", split")[0] + f", split after {code}")
+        for part in parts:
+            yield from self._ask(again, batch.part(part))
+
+    def _dealt(self, purpose: _Purpose, batch: _Batch) -> list[tuple[list[Caller], _Batch]]:
+        """The batch by the accounts that can ask for each subject; usually it stays whole."""
+        callers = self._open(purpose.endpoint)
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for subject in batch.subjects:
+            names = tuple(c.name for c in callers if self._may_ask(c, purpose, subject, batch.plant_of[subject]))
+            groups.setdefault(names, []).append(subject)
+        return [([self._callers[name] for name in names], batch.part(some)) for names, some in groups.items()]
+
+    def _may_ask(self, caller: Caller, purpose: _Purpose, subject: str, plant: str) -> bool:
+        if purpose.account is not None:
+            return caller.name == purpose.account and self._refusal(caller, purpose, plant) is None
+        return subject in caller.names(purpose.endpoint) and self._refusal(caller, purpose, plant) is None
+
+    def _refusal(self, caller: Caller, purpose: _Purpose, plant: str) -> PlantNotAuthorized | None:
+        """Why a plant isn't open to an account, if it isn't."""
+        code = caller.filed_code(plant) if purpose.account else plant
+        return self.refused_plants.get(code) or self.refused_plants.get(refusal_key(caller.name, code))
+
+    def _open(self, endpoint: str) -> list[Caller]:
+        now = self.clock.now()
+        return [caller for caller in self._callers.values() if caller.is_open(endpoint, now)]
+
+    def _closed(self, purpose: _Purpose, batch: _Batch) -> Iterator[Rejected]:
+        """Say why nobody can be asked about these subjects; what a refusal is the reason of is rejected.
 
         Raises:
-            QuotaExhausted, EndpointRefused, LoadStopped: as `ask`; a list that can't be had ends the load.
+            EndpointRefused, EndpointBroken: it is so for every account, not for these subjects alone.
         """
-        pages = self._patiently(lambda: self.client.plants(why=why), "stations", may_fail=False)
-        assert pages is not None
-        return pages
+        callers = list(self._callers.values())
+        stopped = [caller.stopped for caller in callers if caller.stopped is not None]
+        refused = [c.refused_endpoints[purpose.endpoint] for c in callers if purpose.endpoint in c.refused_endpoints]
+        broken = [c.given_up[purpose.endpoint] for c in callers if purpose.endpoint in c.given_up]
+        if not self._open(purpose.endpoint):
+            if broken or not refused:
+                raise EndpointBroken((broken or stopped)[0])
+            raise EndpointRefused(refused[0])
+        rejected: dict[int, tuple[NorthboundError, list[str]]] = {}
+        for subject in batch.subjects:
+            plant = batch.plant_of[subject]
+            seeing = [c for c in callers if purpose.account == c.name or subject in c.names(purpose.endpoint)]
+            errors: list[NorthboundError] = []
+            for caller in seeing:
+                refusal = self._refusal(caller, purpose, plant)
+                if refusal is not None:
+                    self.report.refuse(f"plant {plant}", refusal.describe())
+                    errors.append(refusal)
+                elif purpose.endpoint in caller.refused_endpoints:
+                    errors.append(caller.refused_endpoints[purpose.endpoint])
+            # An account that is out of order today may well be allowed to: then it isn't refused.
+            if errors and len(errors) == len(seeing):
+                rejected.setdefault(id(errors[0]), (errors[0], []))[1].append(subject)
+        for error, subjects in rejected.values():
+            yield Rejected(tuple(subjects), error)
 
-    def _call(self, endpoint: str, body: Mapping[str, Any], why: str, lane: Lane, reserved: int) -> Answer | None:
-        def call() -> Answer:
-            return self.client.call(endpoint, body, why=why, lane=lane, reserved=reserved)
-
-        return self._patiently(call, endpoint, may_fail=True)
-
-    def _patiently(self, action: Callable[[], T], endpoint: str, *, may_fail: bool) -> T | None:
+    def _call(self, purpose: _Purpose, callers: Sequence[Caller], batch: _Batch) -> Reply | None:
+        blocked: dict[str, QuotaExhausted] = {}
         while True:
+            caller = self._choose(purpose, callers, blocked)
+            if caller is None:
+                blocked.clear()
+                continue
+            names = {} if purpose.account else caller.names(purpose.endpoint)
+            body = batch.body_of([names.get(subject, subject) for subject in batch.subjects])
+            reserved = self._reserves(purpose).get(caller.name, 0)
             try:
-                result = action()
+                answer = caller.client.call(
+                    purpose.endpoint, body, why=purpose.why, lane=purpose.lane, reserved=reserved
+                )
             except QuotaExhausted as exhausted:
-                if not self.wait or exhausted.next_at is None:
-                    raise
-                self._pause(exhausted, endpoint)
+                blocked[caller.name] = exhausted
+            except PlantNotAuthorized as error:
+                raise _PlantRefused(caller, error) from error
             except PermissionDenied as error:
-                raise EndpointRefused(error) from error
-            except (PlantNotAuthorized, RequestRejected, IncompleteList):
+                caller.refuse(purpose.endpoint, error, self.clock.now())
+                self._tell_of(caller, error)
+                raise _AccountsChanged from error
+            except (RequestRejected, IncompleteList):
                 raise
             except (Timeout, BadAnswer, ServerFault) as error:
-                if not may_fail:
-                    raise LoadStopped(error) from error
-                self._note_failure(error)
+                self.report.failures.append(self._described(caller, error))
+                caller.note_failure(purpose.endpoint, error, self.clock.now())
+                self._stop_if_all_are(error)
                 return None
             except NorthboundError as error:
                 # No server, trust, login or session, a system that stays busy: the next call would fare the same.
-                raise LoadStopped(error) from error
+                caller.stop(error, self.clock.now())
+                self._stop_if_all_are(error)
+                self.report.failures.append(self._described(caller, error))
+                raise _AccountsChanged from error
             else:
-                self._failures_in_a_row = 0
-                return result
+                caller.note_success(purpose.endpoint)
+                return Reply(tuple(batch.subjects), answer, caller.name)
 
-    def _pause(self, exhausted: QuotaExhausted, endpoint: str) -> None:
-        assert exhausted.next_at is not None
+    def _choose(
+        self, purpose: _Purpose, callers: Sequence[Caller], blocked: Mapping[str, QuotaExhausted]
+    ) -> Caller | None:
+        """The account to ask with; None after a wait, which may have changed everything.
+
+        Raises:
+            QuotaExhausted: none now, and this load doesn't wait.
+        """
+        if len(callers) == 1 and not blocked:
+            return callers[0]
+        offers = self._offers(purpose, callers, blocked)
+        if offers[-1].granted:
+            return callers[len(offers) - 1]
+        times = [offer.next_at for offer in offers if offer.next_at is not None]
+        used, limit = sum(offer.used for offer in offers), sum(offer.limit for offer in offers)
+        exhausted = (
+            blocked[callers[0].name]
+            if len(callers) == 1
+            else QuotaExhausted(
+                f"the quota is used up ({used} of {limit} calls, with {len(callers)} accounts)",
+                next_at=min(times, default=None),
+                endpoint=purpose.endpoint,
+            )
+        )
+        self._wait_for(exhausted)
+        return None
+
+    def _offers(
+        self, purpose: _Purpose, callers: Sequence[Caller], blocked: Mapping[str, QuotaExhausted]
+    ) -> list[Allowance]:
+        """What each account's quota says, in their order, up to the first that may be asked with."""
+        reserves = self._reserves(purpose)
+        offers: list[Allowance] = []
+        for caller in callers:
+            offer = caller.client.allowance(purpose.endpoint, lane=purpose.lane, reserved=reserves.get(caller.name, 0))
+            if caller.name in blocked:
+                offer = replace(offer, granted=False, next_at=blocked[caller.name].next_at)
+            elif offers and offer.granted and (until := self._spoken_against_until(caller)) is not None:
+                offer = replace(offer, granted=False, next_at=until)
+            offers.append(offer)
+            if offer.granted:
+                break
+        return offers
+
+    def _spoken_against_until(self, caller: Caller) -> datetime | None:
+        """Until when no further account is asked with: its own refusals, or a system that turned any away as busy."""
+        now = self.clock.now()
+        times = [caller.spoken_against_until(now), *(each.busy_until(now) for each in self._callers.values())]
+        return max((each for each in times if each is not None), default=None)
+
+    def _reserves(self, purpose: _Purpose) -> dict[str, int]:
+        """The reserve by account: each keeps back what will first be asked with it, the next one what it can't."""
+        if not purpose.reserved or purpose.lane != "backlog":
+            return {}
+        callers = self._open(purpose.endpoint)
+        if len(callers) == 1:
+            return {callers[0].name: purpose.reserved}
+        first_of: dict[str, str] = {}
+        for caller in reversed(callers):
+            first_of.update(dict.fromkeys(caller.names(purpose.endpoint), caller.name))
+        shares = Counter(first_of.values())
+        reserves: dict[str, int] = {}
+        beyond = 0
+        for caller in callers:
+            share = -(-purpose.reserved * shares[caller.name] // max(len(first_of), 1)) + beyond
+            limit = caller.client.allowance(purpose.endpoint).limit
+            reserves[caller.name], beyond = min(share, limit), max(share - limit, 0)
+        return reserves
+
+    def _halves(self, purpose: _Purpose, refused: _PlantRefused, batch: _Batch) -> Sequence[Sequence[str]]:
+        # Halving by plant finds one bad plant among n in about 2 log2 n calls; known ones are left out for good.
+        plants = list(dict.fromkeys(batch.plant_of[s] for s in batch.subjects))
+        if len(plants) == 1:
+            self._close(refused.caller, refused.caller.filed_code(plants[0]) if purpose.account else plants[0], refused)
+            return [batch.subjects]
+        half = set(plants[: len(plants) // 2])
+        return [
+            [s for s in batch.subjects if batch.plant_of[s] in half],
+            [s for s in batch.subjects if batch.plant_of[s] not in half],
+        ]
+
+    def _close(self, caller: Caller, plant: str, refused: _PlantRefused) -> None:
+        """Keep that a plant isn't open to an account; refused to all that see it, it is refused."""
+        self.refused_plants[refusal_key(caller.name, plant)] = refused.error
+        seeing = {each.name for each in self._callers.values() if plant in each.view.plants} | {caller.name}
+        keys = [refusal_key(name, plant) for name in seeing]
+        if all(key in self.refused_plants for key in keys):
+            for key in keys:
+                del self.refused_plants[key]
+            self.refused_plants[plant] = refused.error
+
+    def _stop_if_all_are(self, error: NorthboundError) -> None:
+        if all(caller.stopped is not None for caller in self._callers.values()):
+            # Whoever asked decides when to try again.
+            for caller in self._callers.values():
+                caller.stopped = None
+            raise LoadStopped(error) from error
+
+    def _tell_of(self, caller: Caller, error: PermissionDenied) -> None:
+        if len(self._callers) > 1:
+            self.report.refuse(f"{error.endpoint} for account {caller.name}", error.describe())
+
+    def _described(self, caller: Caller, error: NorthboundError) -> str:
+        return error.describe() if len(self._callers) == 1 else f"Account {caller.name}: {error.describe()}"
+
+    def _wait_for(self, exhausted: QuotaExhausted) -> None:
+        """Sleep until the quota leaves room.
+
+        Raises:
+            QuotaExhausted: this load doesn't wait, or no moment is known.
+        """
+        if not self.wait or exhausted.next_at is None:
+            raise exhausted
         seconds = max((exhausted.next_at - self.clock.now()).total_seconds(), 0.0) + 0.001
         if seconds >= LONG_WAIT_SECONDS:
             self.listener.message(
-                f"{endpoint}: the quota is used up; going on at {exhausted.next_at:%Y-%m-%d %H:%M} UTC"
+                f"{exhausted.endpoint}: the quota is used up; going on at {exhausted.next_at:%Y-%m-%d %H:%M} UTC"
             )
         self.clock.sleep(seconds)
-
-    def _note_failure(self, error: NorthboundError) -> None:
-        self.report.failures.append(error.describe())
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= MAX_CONSECUTIVE_FAILURES:
-            raise LoadStopped(error) from error

@@ -30,6 +30,7 @@ from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.wanting import Call, Wanting, due_again
+from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.requests import history_body, report_body
 from pipelines.planning.calendar import Period, first_of, local_date_of, next_period, period_window, today
@@ -57,6 +58,8 @@ class Carrier:
     owner: str = field(default_factory=new_owner)
     lane: Lane = "asked"
     reserved: int = 0
+    answered: set[Cell] = field(default_factory=set)
+    """Cells of the latest call that were answered or refused, also if the quota ended in the middle of it."""
 
     def carry(self, dataset: str, call: Call, everyone: Mapping[str, Subject]) -> int:
         """Ask for what of a call is still wanted; returns how many of its cells another process asks for just now.
@@ -65,6 +68,7 @@ class Carrier:
             QuotaExhausted, EndpointRefused, LoadStopped: as `Asker.ask`; what was answered before is covered.
         """
         coverage, now = self.services.coverage, self.services.clock.now()
+        self.answered.clear()
         try:
             free = coverage.claim([_key(cell) for cell in call.cells], self.owner, now)
             mine = self._still_wanted(call, free, everyone, now)
@@ -97,6 +101,7 @@ class Carrier:
             return replace(call, subjects=tuple(s for s in call.subjects if s in kept), cells=cells)
         smaller = replace(call, device_ids=tuple(d for d in call.device_ids if d in kept), cells=cells)
         beside = [cell for cell in self.wanting.other_wanted(dataset, cells, everyone) if cell not in call.cells]
+        beside = self.wanting.riding_along(dataset, smaller.device_ids, beside)
         (filled,) = fill_seats([smaller], beside, everyone)
         extra = filled.cells[len(cells) :]
         free = self.services.coverage.claim([_key(cell) for cell in extra], self.owner, now)
@@ -109,24 +114,20 @@ class Carrier:
         plant_of = {i: everyone[i].plant_code for i in ids}
         spec = DATASETS[dataset]
         table = table_for(dataset, call.device_type_id if spec.window == "range" else None)
-        asked: set[str] = set()
         for reply in self.asker.ask(
             spec.endpoint, ids, _body_of(call, dataset), plant_of, why=self.why, lane=self.lane, reserved=self.reserved
         ):
-            asked.update(reply.subjects)
+            self.answered.update(cell for cell in call.cells if cell.subject in reply.subjects)
             if isinstance(reply, Rejected):
                 self._reject(dataset, call, reply, everyone)
             else:
                 self._land(dataset, table, call, reply, everyone)
-        refused = {i for i in ids if plant_of[i] in self.asker.refused_plants} - asked
-        if refused:
-            cells = [cell for cell in call.cells if cell.subject in refused]
-            error = self.asker.refused_plants[plant_of[next(iter(refused))]]
-            deny(self.services, dataset, cells, everyone, error.describe())
 
     def _reject(self, dataset: str, call: Call, reply: Rejected, everyone: Mapping[str, Subject]) -> None:
         cells = [cell for cell in call.cells if cell.subject in reply.subjects]
         deny(self.services, dataset, cells, everyone, reply.error.describe())
+        if isinstance(reply.error, PlantNotAuthorized):
+            return  # told by plant
         days = sorted({cell.period for cell in cells})
         self.report.refuse(f"{dataset} {days[0]}..{days[-1]}", reply.error.describe())
 
@@ -136,9 +137,9 @@ class Carrier:
             decoded = decode(
                 table,
                 reply.answer.data,
-                subjects=self.wanting.fleet.subject_frame(subjects.values()),
+                subjects=self.wanting.fleet.subject_frame(subjects.values(), reply.account),
                 extracted_at=reply.answer.server_time,
-                account=self.services.client.account,
+                account=reply.account,
             )
         except AnswerShapeError as error:
             self.report.failures.append(f"{reply.answer.endpoint}: {error}")

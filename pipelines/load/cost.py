@@ -16,7 +16,6 @@ from pipelines.planning.estimate import Estimate, estimate
 from pipelines.planning.packing import lower_bound_history
 from pipelines.planning.reports import lower_bound_reports
 from schemas.datasets import DATASETS
-from schemas.endpoints import ENDPOINTS
 
 DAY_SECONDS: Final = 86_400
 
@@ -40,7 +39,7 @@ def cost_of(request: LoadRequest, services: Services, listener: Listener) -> Cos
     check_dates(request, services.clock.now())
     check_owner_files(services.settings)
     report = LoadReport()
-    asker = Asker(services.client, services.clock, report, listener, wait=False)
+    asker = Asker(services.clients, services.clock, report, listener, wait=False)
     fleet = ensure_inventory(services, asker, report, listener, request.refresh_inventory)
     check_plants(request, fleet)
     load = Wanting(services, fleet, report, request.force)
@@ -68,9 +67,11 @@ def least_possible(services: Services, dataset: str, todo: list[Cell], subjects:
 
 def _estimate(services: Services, fleet: Fleet, dataset: str, calls: int, least: int) -> Estimate:
     endpoint = DATASETS[dataset].endpoint
-    quota = ENDPOINTS[endpoint].quotas[services.settings.account.flow_control]
-    limit = quota.limit(fleet.counts.plants, fleet.counts.devices_by_type)
-    per_day = limit * max(1, DAY_SECONDS // quota.window_seconds)
-    allowance = services.client.allowance(endpoint)
-    free = per_day if quota.window_seconds < DAY_SECONDS else max(0, allowance.limit - allowance.used)
+    per_day = free = 0
+    for client in services.clients.values():
+        limit, window = client.ledger.quota(endpoint, client.counts)
+        allowance = client.allowance(endpoint)
+        whole_day = limit * max(1, DAY_SECONDS // int(window.total_seconds()))
+        per_day += whole_day
+        free += whole_day if window.total_seconds() < DAY_SECONDS else max(0, allowance.limit - allowance.used)
     return estimate(endpoint, calls, least, per_day, free)

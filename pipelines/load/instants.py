@@ -1,6 +1,7 @@
 """Loads what has no past: active alarms and real-time values, as of now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,13 +9,13 @@ from pipelines.lake.alarms import AlarmPoll, merge_alarms
 from pipelines.lake.coverage import Entry
 from pipelines.lake.decode import decode
 from pipelines.lake.decode_flat import decode_alarms
-from pipelines.load.asking import Asker, EndpointRefused, Rejected, chunks
+from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, Rejected, chunks
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import land_rows, note_side_results
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
 from pipelines.load.services import Services
-from pipelines.northbound.errors import QuotaExhausted
+from pipelines.northbound.errors import PlantNotAuthorized, QuotaExhausted
 from pipelines.northbound.requests import alarms_body, device_realtime_body, plant_realtime_body
 from pipelines.planning.calendar import local_date_of
 from pipelines.planning.cells import Cell, Subject
@@ -56,6 +57,8 @@ def load_instant(
         report.wait_for(Waiting(dataset, 1, 0, exhausted.next_at))
     except EndpointRefused as refused:
         report.refuse(dataset, refused.error.describe())
+    except EndpointBroken:
+        pass  # its failures are in the report
 
 
 def _due_for_alarms(services: Services, request: LoadRequest, subjects: Mapping[str, Subject]) -> list[str]:
@@ -83,14 +86,13 @@ def _poll_alarms(
     def body(codes: Sequence[str]) -> Mapping[str, Any]:
         return alarms_body(codes, begin, now, language=services.client.language)
 
-    for batch in chunks(_due_for_alarms(services, request, subjects), BATCH_SIZE):
+    for batch in _batches(fleet, "getAlarmList", _due_for_alarms(services, request, subjects)):
         for reply in asker.ask("getAlarmList", batch, body, plant_of, why=request.why):
             if isinstance(reply, Rejected):
-                report.refuse("alarms", reply.error.describe())
+                _refuse(report, "alarms", reply)
                 continue
-            decoded = decode_alarms(
-                reply.answer.data, extracted_at=reply.answer.server_time, account=services.client.account
-            )
+            decoded = decode_alarms(reply.answer.data, extracted_at=reply.answer.server_time, account=reply.account)
+            decoded = replace(decoded, rows=fleet.filed(decoded.rows, reply.account))
             note_side_results(services, report, decoded)
             polled_at = reply.answer.server_time
             # A record that could not be read may be any alarm: then nothing counts as gone.
@@ -114,6 +116,17 @@ def _poll_alarms(
             report.cells["alarms"] = report.cells.get("alarms", 0) + len(reply.subjects)
             seen = [Cell("alarms", code, local_date_of(polled_at, subjects[code].zone)) for code in reply.subjects]
             touched.note("alarms", seen, subjects, decoded.rows)
+
+
+def _batches(fleet: Fleet, endpoint: str, ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Batches of subjects that the same accounts see."""
+    for group in fleet.by_accounts(endpoint, ids):
+        yield from chunks(sorted(group), BATCH_SIZE)
+
+
+def _refuse(report: LoadReport, dataset: str, reply: Rejected) -> None:
+    if not isinstance(reply.error, PlantNotAuthorized):  # told by plant
+        report.refuse(dataset, reply.error.describe())
 
 
 def _poll_plants(services: Services, request: LoadRequest, fleet: Fleet, asker: Asker, report: LoadReport) -> None:
@@ -142,17 +155,17 @@ def _poll(
     def body(ids: Sequence[str]) -> Mapping[str, Any]:
         return plant_realtime_body(ids) if type_id is None else device_realtime_body(ids, type_id)
 
-    for batch in chunks(sorted(subjects), BATCH_SIZE):
+    for batch in _batches(fleet, DATASETS[dataset].endpoint, sorted(subjects)):
         for reply in asker.ask(DATASETS[dataset].endpoint, batch, body, plant_of, why=request.why):
             if isinstance(reply, Rejected):
-                report.refuse(dataset, reply.error.describe())
+                _refuse(report, dataset, reply)
                 continue
             decoded = decode(
                 table,
                 reply.answer.data,
-                subjects=fleet.subject_frame([subjects[i] for i in reply.subjects]),
+                subjects=fleet.subject_frame([subjects[i] for i in reply.subjects], reply.account),
                 extracted_at=reply.answer.server_time,
-                account=services.client.account,
+                account=reply.account,
                 polled_at=reply.answer.server_time,
             )
             note_side_results(services, report, decoded)

@@ -1,6 +1,6 @@
 """What a load is asked to do and what it reports: frozen data, no behaviour beyond the exit code."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
@@ -130,6 +130,7 @@ class LoadReport:
     published: bool = False
     next_work_at: datetime | None = None
     """When there may be something to do again; known where what is worth most was asked for."""
+    _refused_still: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -152,6 +153,15 @@ class LoadReport:
         refusal = Refusal(what, why)
         if refusal not in self.refusals:
             self.refusals.append(refusal)
+
+    def refuse_still(self, dataset: str, plant: str, why: str) -> None:
+        """Note what was refused within the last day and isn't asked again yet: one line per reason."""
+        datasets, plants = self._refused_still.setdefault(why, (set(), set()))
+        before = _still(datasets, plants, why)
+        datasets.add(dataset)
+        plants.add(plant)
+        self.refusals = [each for each in self.refusals if each != before]
+        self.refusals.append(_still(datasets, plants, why))
 
     def wait_for(self, waiting: Waiting) -> None:
         """Note what the quota leaves undone; further ranges of one dataset are added up."""
@@ -192,6 +202,17 @@ class LoadReport:
             "warehouse_published": self.published,
             "next_work_at": self.next_work_at.isoformat() if self.next_work_at else None,
         }
+
+
+def _still(datasets: Collection[str], plants: Collection[str], why: str) -> Refusal:
+    """A refusal that holds on: a plant in all its datasets, or a dataset of all its plants."""
+    what = next(iter(sorted(datasets)), "") if len(datasets) == 1 else f"{len(datasets)} datasets"
+    if len(plants) == 1:
+        (plant,) = plants
+        what = f"plant {plant}" if len(datasets) > 1 else f"{what} of plant {plant}"
+    elif plants:
+        what += f" of {len(plants)} plants"
+    return Refusal(what, f"{why} It is asked again a day after the refusal.")
 
 
 class Listener(Protocol):

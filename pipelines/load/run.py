@@ -55,7 +55,7 @@ def run_load(
     if request.force:
         for client in services.clients.values():
             client.forget_denials()
-    asker = Asker(services.client, services.clock, report, watch, request.wait, refused)
+    asker = Asker(services.clients, services.clock, report, watch, request.wait, refused)
     asked_for: tuple[str, ...] = ()
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
@@ -65,7 +65,7 @@ def run_load(
         _load_datasets(request, services, watch, report, asker, fleet, touched)
     except LoadStopped as stopped:
         text = stopped.error.describe()
-        if text not in report.failures:
+        if not any(text in known for known in report.failures):
             report.failures.append(text)
         return _finish(services, report, watch, begun_at, build and bool(report.rows))
     finally:
@@ -117,7 +117,7 @@ def _load_datasets(
 
 def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: datetime, build: bool) -> LoadReport:
     made = services.client.ledger.calls(begun_at)
-    report.calls = dict(Counter(call.endpoint for call in made if call.account == services.client.account))
+    report.calls = dict(Counter(call.endpoint for call in made if call.account in services.clients))
     if build and needs_build(services, report):
         build_and_publish(services, watch)
         report.published = True
@@ -149,7 +149,7 @@ def check_dates(request: LoadRequest, now: datetime) -> None:
 
 
 def check_plants(request: LoadRequest, fleet: Fleet) -> None:
-    """Refuse plant codes that the account doesn't see.
+    """Refuse plant codes that no account sees.
 
     Raises:
         UsageError: naming them and a few that exist.
@@ -158,7 +158,7 @@ def check_plants(request: LoadRequest, fleet: Fleet) -> None:
     if unknown:
         some = ", ".join(list(fleet.zones)[:5])
         raise UsageError(
-            f"Unknown plant {', '.join(unknown)}. This account sees {len(fleet.zones)} plants, such as {some}; "
+            f"Unknown plant {', '.join(unknown)}. {len(fleet.zones)} plants are listed, such as {some}; "
             "raw.plants lists them all, "
             "--refresh-inventory asks the vendor anew."
         )

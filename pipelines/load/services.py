@@ -1,4 +1,4 @@
-"""Opens what a load works with: the client, the lake, coverage, and the folders under `PVMS_HOME`."""
+"""Opens what a load works with: the clients, the lake, coverage, and the folders under `PVMS_HOME`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ class Services:
 
     settings: Settings
     clock: Clock
-    client: Client
+    clients: Mapping[str, Client]
+    """A client per account, by the account's name, in the order of the settings."""
     lake: Lake
     coverage: Coverage
 
@@ -32,24 +33,26 @@ class Services:
         Raises:
             SettingsError: no usable account is set, or the quotas file can't be used.
         """
-        account = settings.account
+        settings.account  # noqa: B018  a missing account is said before anything is created
         clock = clock or SystemClock()
-        quotas = read_quotas(settings).of(account.name, account.flow_control)
+        quotas = read_quotas(settings)
         state = state_dir(settings.home)
         state.mkdir(parents=True, exist_ok=True)
-        client = client_for(account, state, clock, quotas)
         return cls(
             settings=settings,
             clock=clock,
-            client=client,
+            clients={
+                each.name: client_for(each, state, clock, quotas.of(each.name, each.flow_control))
+                for each in settings.accounts
+            },
             lake=Lake(settings.home),
             coverage=Coverage(state / "coverage.sqlite"),
         )
 
     @property
-    def clients(self) -> Mapping[str, Client]:
-        """A client per account, by the account's name."""
-        return {self.client.account: self.client}
+    def client(self) -> Client:
+        """The first account's client; the ledger that it opens is that of all."""
+        return next(iter(self.clients.values()))
 
     @property
     def refused_file(self) -> Path:
@@ -58,7 +61,8 @@ class Services:
 
     def close(self) -> None:
         """Close the connections; the token stays cached for the next command."""
-        self.client.close()
+        for client in self.clients.values():
+            client.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager."""

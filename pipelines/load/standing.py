@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-import polars as pl
-
 from pipelines.lake.coverage import Coverage
 from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, summary
 from pipelines.lake.paths import paths_of
+from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
 from pipelines.load.fleet import current_fleet
 from pipelines.load.refused import read_refused
@@ -43,9 +42,6 @@ INVENTORY: Final = frozenset({"stations", "getDevList"})
 
 DOCTOR: Final = "pvms doctor"
 """Why an examination calls: its answers land nowhere."""
-
-LISTED: Final = pl.col("last_seen_at") == pl.col("last_seen_at").max()
-"""Rows that the latest listing named."""
 
 UNDER_WAY: Final = timedelta(seconds=90)
 """A call without an ending that is younger than this may still be on its way."""
@@ -182,9 +178,8 @@ def standing_of(
     lake = services.lake if services else Lake(home)
     datasets = summary(coverage_file) if has_coverage else []
     plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
-    devices = lake.read("devices", ["device_id", "last_seen_at"])
     listed_at = plants["last_seen_at"].max() if plants.height else None
-    present = plants.filter(LISTED)
+    present = listed(lake, "plants")
     published = paths_of(home).published
     disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
     lately = [call for call in calls if call.called_at > now - DAY]
@@ -200,7 +195,7 @@ def standing_of(
         denied=tuple(denied(coverage_file)) if has_coverage else (),
         refused_plants=tuple(sorted(read_refused(state / "refused_plants.json"))),
         plants=present.height,
-        devices=devices.filter(LISTED).height,
+        devices=listed(lake, "devices").height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
         listed_at=listed_at,  # type: ignore[arg-type]
         quarantined=lake.read("quarantine", ["dataset"]).height,
@@ -278,7 +273,7 @@ def _accounts(
         fleet = current_fleet(opened)
         found = []
         for name, client in opened.clients.items():
-            client.counts = fleet.counts
+            client.counts = fleet.views[name].counts
             account = next(each for each in settings.accounts if each.name == name)
             mine = [call for call in calls if call.account == name]
             found.append(_account(account, client, mine, clock.now()))

@@ -38,13 +38,37 @@ class Wanting:
     refused: Mapping[str, PlantNotAuthorized] = field(default_factory=dict)
 
     def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
-        """The calls that carry `todo`; history calls fill their empty seats with other wanted cells."""
-        now = self.services.clock.now()
+        """The calls that carry `todo`; history calls fill their empty seats with other wanted cells.
+
+        The subjects of a call share the accounts that see them, so that each of these can make it.
+        """
+        groups = self.fleet.by_accounts(DATASETS[dataset].endpoint, {cell.subject for cell in todo})
+        if len(groups) < 2:
+            return self._plan_group(dataset, todo, subjects, ())
+        calls: list[Call] = []
+        left = set(todo)
+        for ids in groups:
+            known = set(ids)
+            mine = [cell for cell in todo if cell in left and cell.subject in known]
+            calls += self._plan_group(dataset, mine, subjects, left.difference(mine))
+            left.difference_update(cell for call in calls for cell in call.cells)
+        return sorted(calls, key=lambda call: call.start if isinstance(call, HistoryCall) else call.instant)
+
+    def _plan_group(
+        self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], beside: Collection[Cell]
+    ) -> Sequence[Call]:
+        """Calls for what the same accounts see; `beside` is wanted too, and rides along where it can."""
         if DATASETS[dataset].window != "range":
-            return pack_reports(dataset, todo, subjects, now)
-        calls = pack_history(todo, subjects)
+            return pack_reports(dataset, todo, subjects, self.services.clock.now())
         everyone = self.fleet.subjects(dataset)
-        return fill_seats(calls, self.other_wanted(dataset, todo, everyone), everyone)
+        others = [*beside, *(c for c in self.other_wanted(dataset, todo, everyone) if c not in beside)]
+        ids = {cell.subject for cell in todo}
+        return fill_seats(pack_history(todo, subjects), self.riding_along(dataset, ids, others), everyone)
+
+    def riding_along(self, dataset: str, ids: Collection[str], cells: Collection[Cell]) -> list[Cell]:
+        """Those of the cells whose subjects are seen by every account that sees the subjects `ids`."""
+        seen = self.fleet.seen_with(DATASETS[dataset].endpoint, ids)
+        return [cell for cell in cells if seen is None or cell.subject in seen]
 
     def todo(
         self,
@@ -81,7 +105,7 @@ class Wanting:
             elif entry.state == "suspect":
                 self.report.suspect += 1
             elif entry.state == "denied":
-                self._report_denied(dataset, entry)
+                self.report.refuse_still(dataset, entry.plant_code, entry.reason or "refused")
             else:
                 self.report.already_covered += 1
         return self._without_refused(dataset, todo, subjects, declare=declare)
@@ -102,10 +126,6 @@ class Wanting:
             if declare:
                 deny(self.services, dataset, cells, subjects, why)
         return rest
-
-    def _report_denied(self, dataset: str, entry: Entry) -> None:
-        what = dataset if entry.plant_code is None else f"{dataset} of plant {entry.plant_code}"
-        self.report.refuse(what, f"{entry.reason or 'refused'} It is asked again a day after the refusal.")
 
     def _known(self, dataset: str, cells: Collection[Cell]) -> Mapping[tuple[str, date], Entry]:
         if not cells:

@@ -108,7 +108,7 @@ class Worker:
         self.begun_at = self.clock.now()
         self.owner, self.search_owner = new_owner(), new_owner()
         refused = read_refused(self.services.refused_file)
-        self.asker = Asker(self.services.client, self.clock, self.report, self.watch, False, refused)
+        self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, refused)
         self.policy = read_policy(self.services.settings.policy_file, self.services.settings)
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None

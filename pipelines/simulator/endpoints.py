@@ -114,7 +114,7 @@ def device_realtime(call: Call) -> list[dict[str, Any]]:
     for device in _devices(call, REALTIME_TYPES, MAX_DEVICES, 20016):
         with call.lock:
             items = call.view.world.device_realtime(device, call.now_ms)
-        rows.append({"dataItemMap": items, "devId": device.id, "sn": device.served_sn})
+        rows.append({"dataItemMap": items, "devId": call.view.id_of(device), "sn": device.served_sn})
     return rows
 
 
@@ -130,7 +130,7 @@ def device_history(call: Call) -> list[dict[str, Any]]:
     for device in devices:
         with call.lock:  # per device, so that other requests get their turn in between
             found = call.view.world.history(device, start, end, call.now_ms)
-        rows += _device_rows(device, found)
+        rows += _device_rows(call.view.id_of(device), device, found)
     return rows
 
 
@@ -324,11 +324,11 @@ def _reported(call: Call, devices: Iterable[Device], ask: Callable[[Device], lis
     for device in devices:
         with call.lock:
             found = ask(device)
-        rows += _device_rows(device, found)
+        rows += _device_rows(call.view.id_of(device), device, found)
     return rows
 
 
-def _device_rows(device: Device, found: Iterable[Row]) -> list[dict[str, Any]]:
+def _device_rows(device_id: int, device: Device, found: Iterable[Row]) -> list[dict[str, Any]]:
     return [
-        {"dataItemMap": items, "devId": device.id, "sn": device.served_sn, "collectTime": at} for at, items in found
+        {"dataItemMap": items, "devId": device_id, "sn": device.served_sn, "collectTime": at} for at, items in found
     ]

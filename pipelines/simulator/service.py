@@ -240,8 +240,14 @@ class Service:
         listing = self._state.listing(asked.now)
         key = (asked.account, listing)
         if key not in self._views:
-            codes = self._accounts[asked.account].plant_codes
-            self._views[key] = View(self._world, codes, hidden=listing.hidden, renamed=dict(listing.renamed))
+            account = self._accounts[asked.account]
+            self._views[key] = View(
+                self._world,
+                account.plant_codes,
+                hidden=listing.hidden,
+                renamed=dict(listing.renamed),
+                id_offset=account.id_offset,
+            )
         return self._views[key]
 
     def _data(self, asked: _Asked, view: View, readable: bool) -> Any:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An API account: its name, its password and the plants bound to it (None: all)."""
+    """An API account: its name, its password and the plants bound to it (None: all).
+
+    ``id_offset`` other than 0: applied for in another period, it knows plants and devices by other ids (8.9).
+    """
 
     username: str
     password: str
     plant_codes: frozenset[str] | None = None
+    id_offset: int = 0
 
 
 class View:
@@ -33,20 +37,23 @@ class View:
         *,
         hidden: Collection[str] = (),
         renamed: Mapping[str, str] | None = None,
+        id_offset: int = 0,
     ) -> None:
         """See all of the world, or only the plants named and their devices.
 
         ``hidden`` plants are gone from the list; ``renamed`` ones (the world's code to another) go by the other code.
+        ``id_offset`` lies between all ids of this account and the world's.
         """
         self.world = world
         self.plants: list[Plant] = [
             p for p in world.plants if (plant_codes is None or p.code in plant_codes) and p.code not in hidden
         ]
-        self._served = {p.code: (renamed or {}).get(p.code, p.code) for p in self.plants}
+        self._offset = id_offset
+        self._served = {p.code: _moved((renamed or {}).get(p.code, p.code), id_offset) for p in self.plants}
         self._plants = {self._served[plant.code]: plant for plant in self.plants}
         self._owners = {plant.code: plant for plant in self.plants}
         self.devices: list[Device] = [d for d in world.devices if d.plant_code in self._owners]
-        self._devices = {str(device.id): device for device in self.devices}
+        self._devices = {str(self.id_of(device)): device for device in self.devices}
         self._by_sn = {device.sn: device for device in self.devices if device.sn}
         self.counts = Counts(len(self.plants), Counter(device.type_id for device in self.devices))
 
@@ -54,13 +61,17 @@ class View:
         """The code that the account knows a plant of the world by; None if it doesn't see it."""
         return self._served.get(code)
 
+    def id_of(self, device: Device) -> int:
+        """The id that the account knows a device by."""
+        return device.id + self._offset
+
     def plant_listing(self, plant: Plant) -> dict[str, Any]:
         """The plant's record in the plant list."""
         return {**plant.listing(), "plantCode": self._served[plant.code]}
 
     def device_listing(self, device: Device) -> dict[str, Any]:
         """The device's record in the device list."""
-        return {**device.listing(), "stationCode": self._served[device.plant_code]}
+        return {**device.listing(), "id": self.id_of(device), "stationCode": self._served[device.plant_code]}
 
     def plants_of(self, codes: Iterable[str]) -> list[Plant]:
         """Return the plants of these codes in their order, once each.
@@ -89,3 +100,11 @@ class View:
             if device.plant_code in by_plant:
                 by_plant[device.plant_code].append(device)
         return [device for found in by_plant.values() for device in found]
+
+
+def _moved(code: str, offset: int) -> str:
+    """Another plant code of the same kind: NE=33554785 to NE=33554785 + offset."""
+    head, mark, number = code.rpartition("=")
+    if not offset:
+        return code
+    return f"{head}{mark}{int(number) + offset}" if number.isdigit() else f"{code}-{offset}"

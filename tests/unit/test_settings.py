@@ -1,5 +1,6 @@
 """Settings: which source wins, what relative paths count from, and that errors name the setting and no secret."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -252,10 +253,15 @@ def test_an_absent_accounts_file_is_said(folder: Path) -> None:
     assert refusal(folder).startswith(f"PVMS_ACCOUNTS_FILE names {folder / 'gone.toml'}")
 
 
-def test_several_accounts_are_refused_when_one_is_needed(folder: Path) -> None:
-    write_accounts(folder, TABLE + TABLE.replace("[north]", "[south]"))
-    with pytest.raises(SettingsError, match="2 accounts"):
-        _ = load_settings().account
+def test_several_accounts_are_read_in_their_order_and_one_login_under_two_names_is_refused(folder: Path) -> None:
+    other = TABLE.replace("[north]", "[south]")
+    write_accounts(folder, TABLE + other)
+    with pytest.raises(SettingsError, match=r"\[north\] and \[south\] are the same account"):
+        load_settings(folder)
+    write_accounts(folder, TABLE + re.sub('smartpvms_username = ".*"', 'smartpvms_username = "other"', other))
+    settings = load_settings(folder)
+    assert [account.name for account in settings.accounts] == ["north", "south"]
+    assert settings.account.name == "north", "loads begin with the first"
 
 
 # --- Wrong values ---

@@ -20,6 +20,7 @@ select
     source.time_zone_source,
     source.first_seen_at as first_seen_at_utc,
     source.last_seen_at as last_seen_at_utc,
+    source.retired_at as retired_at_utc,
     source.extra,
     source.extracted_at as extracted_at_utc,
     source.account

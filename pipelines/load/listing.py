@@ -1,0 +1,174 @@
+"""Lists one account's plants and devices, recognises what is known already, and files both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from pipelines.lake.decode_flat import DEVICE_LISTING, decode_devices, decode_plants
+from pipelines.lake.inventory import merge_devices, merge_plants, note_seen
+from pipelines.lake.recognition import Known, Recognised, recognise
+from pipelines.lake.records import Decoded
+from pipelines.lake.sightings import CANONICAL, merge_sightings
+from pipelines.load.asking import Asker, EndpointRefused, Rejected, chunks
+from pipelines.load.landing import note_side_results
+from pipelines.load.plant_zones import keep_known_zones, resolve_zones
+from pipelines.load.request import Listener, LoadReport
+from pipelines.load.services import Services
+from pipelines.northbound.errors import IncompleteList, PlantNotAuthorized
+from pipelines.northbound.ledger import FleetCounts
+from pipelines.northbound.requests import devices_body
+from schemas.endpoints import ENDPOINTS
+
+PLANTS_PER_CALL: Final = ENDPOINTS["getDevList"].max_plants or 100
+
+
+@dataclass(frozen=True)
+class _Devices:
+    """The devices of a listing under the account's own ids; `plants` are the own codes of those that were answered."""
+
+    rows: pl.DataFrame
+    plants: frozenset[str]
+
+
+def list_account(services: Services, asker: Asker, report: LoadReport, listener: Listener, account: str) -> None:
+    """List what an account sees and merge it into the lake; nothing is merged unless the listing is complete.
+
+    Raises:
+        QuotaExhausted, EndpointRefused, LoadStopped, NorthboundError: it can't be had now.
+    """
+    client = services.clients[account]
+    listener.progress("inventory", 0, 2)
+    pages = asker.list_plants(account, why="inventory")
+    # A server whose clock is ahead must not make this listing look newer than those to come.
+    at = min(pages[0].server_time, services.clock.now())
+    plants = _collect(services, report, [decode_plants(page.data, extracted_at=at, account=account) for page in pages])
+    listener.progress("inventory", 1, 2)
+    codes = plants["plant_code"].unique(maintain_order=True).to_list()
+    client.counts = FleetCounts(len(codes), client.counts.devices_by_type)
+    devices = _list_devices(services, asker, report, account, codes, at)
+    _file(services, report, listener, account, plants, devices, at)
+    listener.progress("inventory", 2, 2)
+
+
+def _list_devices(
+    services: Services, asker: Asker, report: LoadReport, account: str, codes: Sequence[str], at: datetime
+) -> _Devices:
+    listings: list[Decoded] = []
+    answered: set[str] = set()
+    refused: set[str] = set()
+    try:
+        for batch in chunks(codes, PLANTS_PER_CALL):
+            for reply in asker.ask_as(account, "getDevList", batch, devices_body, why="inventory"):
+                if not isinstance(reply, Rejected):
+                    listings.append(decode_devices(reply.answer.data, extracted_at=at, account=account))
+                    answered.update(reply.subjects)
+                elif isinstance(reply.error, PlantNotAuthorized):
+                    refused.update(reply.subjects)
+                else:
+                    raise reply.error
+    except EndpointRefused as endpoint_refused:
+        # Plants can be loaded all the same; devices that were known before stay known.
+        report.refuse("devices", endpoint_refused.error.describe())
+        return _Devices(pl.DataFrame(schema=DEVICE_LISTING), frozenset())
+    if len(answered) + len(refused) < len(codes):
+        # A listing with a hole in it would make living devices look as if they had gone.
+        raise IncompleteList("some plants' devices could not be listed", endpoint="getDevList")
+    rows = _collect(services, report, listings) if listings else pl.DataFrame(schema=DEVICE_LISTING)
+    return _Devices(rows, frozenset(answered))
+
+
+def _collect(services: Services, report: LoadReport, listings: Sequence[Decoded]) -> pl.DataFrame:
+    for listing in listings:
+        note_side_results(services, report, listing)
+    return pl.concat([listing.rows for listing in listings])
+
+
+def _file(
+    services: Services,
+    report: LoadReport,
+    listener: Listener,
+    account: str,
+    plants: pl.DataFrame,
+    devices: _Devices,
+    at: datetime,
+) -> None:
+    lake = services.lake
+    names = ("plants", "devices", "account_plants", "account_devices")
+    known = Known(*(lake.read(name) for name in names))
+    host = _host_of(services, account)
+    found = recognise(account, host, plants, devices.rows, known, answered=devices.plants)
+    _tell(report, listener, account, found, known)
+    filed_plants = _under_filed_ids(plants, "plant_code", found.plants)
+    filed_devices = _under_filed_ids(
+        _under_filed_ids(devices.rows, "plant_code", found.plants), "device_id", found.devices
+    )
+    told = _told_by(services, account, "devices", known.devices, known.account_devices, filed_devices)
+    merge_devices(lake, filed_devices.filter(pl.col("device_id").is_in(told)))
+    note_seen(lake, "devices", set(filed_devices["device_id"]) - set(told), at)
+    told = _told_by(services, account, "plants", known.plants, known.account_plants, filed_plants)
+    rows = filed_plants.filter(pl.col("plant_code").is_in(told))
+    merge_plants(lake, rows, keep_known_zones(services, resolve_zones(services, rows), listener))
+    note_seen(lake, "plants", set(filed_plants["plant_code"]) - set(told), at)
+    merge_sightings(
+        lake, "account_devices", account, host, {**_unanswered(account, known, found, devices), **found.devices}, at
+    )
+    # Last: it marks the listing as complete.
+    merge_sightings(lake, "account_plants", account, host, found.plants, at)
+
+
+def _under_filed_ids(rows: pl.DataFrame, column: str, filed: dict[str, str] | dict[int, int]) -> pl.DataFrame:
+    """The rows of what is filed, under the ids by which it is."""
+    return rows.filter(pl.col(column).is_in(list(filed))).with_columns(pl.col(column).replace(filed))
+
+
+def _told_by(
+    services: Services, account: str, name: str, rows: pl.DataFrame, sightings: pl.DataFrame, listed: pl.DataFrame
+) -> list[str] | list[int]:
+    """Ids whose description is taken from this account: where several see a thing, the first that did describes it.
+
+    Else small differences between accounts would look like changes of the thing at every listing.
+    """
+    key = CANONICAL[f"account_{name}"]
+    present = set(sightings.filter(pl.col("absent_since").is_null()).select("account", key).iter_rows())
+    others = {
+        one
+        for one, by in rows.select(key, "account").iter_rows()
+        if by != account and by in services.clients and (by, one) in present
+    }
+    return [one for one in listed[key].to_list() if one not in others]
+
+
+def _unanswered(account: str, known: Known, found: Recognised, devices: _Devices) -> dict[int, int]:
+    """The account's devices whose plants are listed but whose own listing was refused: they count as seen."""
+    silent = {filed for code, filed in found.plants.items() if code not in devices.plants}
+    theirs = known.devices.filter(pl.col("plant_code").is_in(list(silent)))["device_id"]
+    mine = known.account_devices.filter(
+        (pl.col("account") == account) & pl.col("device_id").is_in(theirs.to_list()) & pl.col("absent_since").is_null()
+    )
+    return dict(mine.select("account_device_id", "device_id").iter_rows())
+
+
+def _tell(report: LoadReport, listener: Listener, account: str, found: Recognised, known: Known) -> None:
+    for code, filed in found.returned.items():
+        listener.message(
+            f"Plant {code} of account {account} is {filed}: its devices bear the same serial numbers. Its rows go on "
+            f"under {filed}."
+        )
+    for code, reason in found.left_out.items():
+        report.refuse(f"plant {code} of account {account}", f"{reason}.")
+    before = known.account_plants.filter((pl.col("account") == account) & pl.col("absent_since").is_null())
+    for code in sorted(set(before["plant_code"]) - set(found.plants.values())):
+        listener.message(
+            f"Plant {code} is missing from the list of account {account}: nothing is asked about it until it is back; "
+            "a listing without it a day from now retires it."
+        )
+
+
+def _host_of(services: Services, account: str) -> str:
+    """Within one host, ids mean the same for all accounts that bear them."""
+    url = next(each.base_url for each in services.settings.accounts if each.name == account)
+    return urlsplit(url).hostname or url
