@@ -47,6 +47,12 @@ REFUSED_FOR: Final = timedelta(days=1)
 BACK_OFF: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
 """Rests of a source after calls that failed, one after the other, without a word on when to come back."""
 
+ASK_AGAIN: Final = timedelta(hours=1)
+"""How soon a backlog asks again for a seat that is kept for fresh data."""
+
+OTHERS_POLL_SECONDS: Final = 1.0
+"""How often a worker without a fleet looks whether another has listed it."""
+
 OTHERS_HOLD: Final = timedelta(minutes=1)
 """Rest of a source when another worker asks for all that is left of its piece."""
 
@@ -172,7 +178,9 @@ class Worker:
             reserved = self._reserved(source)
             allowance = self.asker.allowance(source.endpoint, (), lane=source.lane, reserved=reserved)
             if not allowance.granted:
-                self._close(source, allowance.next_at or now + REFUSED_FOR)
+                until = allowance.next_at or now + REFUSED_FOR
+                # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
+                self._close(source, min(until, now + ASK_AGAIN) if reserved else until)
                 continue
             if self._looks_for_oldest(source, now, reserved):
                 return True
@@ -221,6 +229,7 @@ class Worker:
             source.rest_until(now + OTHERS_HOLD)
         else:
             self.failures.pop(source.name, None)
+            self.failures.pop("all", None)
         if self.services.lake.pending_parts() >= FOLD_EVERY_PARTS:
             self._fold()
         return not failed
@@ -256,7 +265,11 @@ class Worker:
     def _look_at_fleet(self, now: datetime) -> bool:
         """List the fleet if it is due, alarms with it; False while another worker does so and there is none yet."""
         key: CellKey = ("inventory", "", now.date())
-        if not self.services.coverage.claim([key], self.owner, now):
+        mine = bool(self.services.coverage.claim([key], self.owner, now))
+        while not mine and current_fleet(self.services).listed_at is None:
+            self.clock.sleep(OTHERS_POLL_SECONDS)
+            mine = bool(self.services.coverage.claim([key], self.owner, self.clock.now()))
+        if not mine:
             fleet = current_fleet(self.services)
             self.fleet_until = now + OTHERS_HOLD
         else:
