@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from pydantic import SecretStr
@@ -128,8 +129,15 @@ def test_without_a_start_only_fresh_data_and_what_was_asked_for(site: Site) -> N
     assert min(body["startTime"] for body in history) >= (NOW - timedelta(days=9)).timestamp() * 1000
 
 
+class Standing(ManualClock):
+    """Stands still, as the simulator's does; whoever waits for another waits for real."""
+
+    def sleep(self, seconds: float) -> None:
+        Event().wait(0.05)
+
+
 def _work(settings: Settings) -> None:
-    with Services.open(settings, ManualClock(NOW)) as services:
+    with Services.open(settings, Standing(NOW)) as services:
         run_work(services, build=False)
 
 
