@@ -18,6 +18,10 @@ REFRESH_BEFORE: Final = timedelta(minutes=2)
 """An access token is replaced this long before it ends, so that no call leaves with one that dies on the way: the
 longest call is given up after 70 s."""
 
+ON_THE_WAY: Final = timedelta(seconds=10)
+"""A call that got its token in the last moment reaches the server within this (the transport's connect time-out). A
+refresh waits so long, or it would end that token under the call."""
+
 KEPT_REFUSALS: Final = 4
 """Secrets that are remembered as refused: the app's, the cached refresh token and that of the settings, and one."""
 
@@ -28,6 +32,8 @@ class Grant:
 
     access_token: str | None = field(default=None, repr=False)
     refresh_at: datetime | None = None
+    settled_at: datetime | None = None
+    """From when on no call that carries the access token is on its way to the server any more."""
     refresh_token: str | None = field(default=None, repr=False)
     scope: str | None = None
     consented_at: datetime | None = None
@@ -48,6 +54,7 @@ class Grant:
             self,
             access_token=tokens.access_token,
             refresh_at=now + tokens.lifetime - ahead,
+            settled_at=now + tokens.lifetime - ahead + min(ON_THE_WAY, ahead / 2),
             refresh_token=tokens.refresh_token or self.refresh_token,
             scope=tokens.scope or self.scope,
         )
@@ -78,13 +85,16 @@ class GrantCache:
         self._file.change(self._key, lambda content: _plain(change(_grant(content))))
 
 
+_TIMES: Final = ("refresh_at", "settled_at", "consented_at")
+
+
 def _plain(grant: Grant) -> dict[str, Any]:
+    times = {name: getattr(grant, name) for name in _TIMES}
     return {
         "access_token": grant.access_token,
-        "refresh_at": grant.refresh_at.isoformat() if grant.refresh_at else None,
         "refresh_token": grant.refresh_token,
         "scope": grant.scope,
-        "consented_at": grant.consented_at.isoformat() if grant.consented_at else None,
+        **{name: at.isoformat() if at else None for name, at in times.items()},
         "refusals": [each.plain() for each in grant.refusals],
     }
 
@@ -94,13 +104,12 @@ def _grant(content: dict[str, Any] | None) -> Grant:
     if not isinstance(content, dict):
         return Grant()
     try:
-        refresh_at, consented_at = content.get("refresh_at"), content.get("consented_at")
+        times = {name: aware(content[name]) for name in _TIMES if content.get(name)}
         return Grant(
             access_token=content.get("access_token"),
-            refresh_at=aware(refresh_at) if refresh_at else None,
             refresh_token=content.get("refresh_token"),
             scope=content.get("scope"),
-            consented_at=aware(consented_at) if consented_at else None,
+            **times,
             refusals=tuple(Refusal.read(each) for each in content.get("refusals") or ()),
         )
     except (TypeError, ValueError, KeyError):

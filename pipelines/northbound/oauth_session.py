@@ -3,8 +3,9 @@
 The same methods as :class:`pipelines.northbound.session.Session`. The token travels as a Bearer header alone: some
 servers answer 305 where an XSRF-TOKEN stands beside it.
 
-A refresh ends the access token before it at once. A call of another process that is on its way at that moment may
-come back with 305; it then takes the new token from the cache and costs no second refresh.
+A refresh ends the access token before it at once, for every process. So from some time before its end on nobody is
+given it, and the refresh waits until the calls that carry it must have reached the server. Where one comes back with
+305 all the same, it takes the new token from the cache and costs no second refresh.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from pipelines.northbound.oauth_errors import (
     ConsentNeeded,
     OAuthClientRefused,
 )
-from pipelines.northbound.oauth_grants import Grant, GrantCache
+from pipelines.northbound.oauth_grants import ON_THE_WAY, Grant, GrantCache
 from pipelines.northbound.oauth_judge import ENDPOINT, Tokens, judge_tokens
 from pipelines.northbound.token_file import Refusal
 from pipelines.northbound.transport import Reply, Transport
@@ -74,7 +75,11 @@ class OAuthSession:
         if found is not None:
             return found
         with self._cache.lock():
-            return self._live() or self._refresh(why)
+            found = self._live()
+            if found is None:
+                self._let_arrive(self._cache.get())
+                found = self._refresh(why)
+            return found
 
     def renew(self, dead: str, *, why: str) -> tuple[str, bool]:
         """Another token than the one that the server turned down, and whether it took a refresh of ours.
@@ -165,6 +170,13 @@ class OAuthSession:
 
     def _live(self) -> str | None:
         return self._cache.get().live_token(self._clock.now())
+
+    def _let_arrive(self, grant: Grant) -> None:
+        """Wait for calls that other processes have just sent with the token that a refresh is about to end."""
+        if grant.access_token is not None and grant.settled_at is not None:
+            wait = (grant.settled_at - self._clock.now()).total_seconds()
+            if 0 < wait <= ON_THE_WAY.total_seconds():
+                self._clock.sleep(wait)
 
     def _refresh(self, why: str) -> str:
         """One refresh; the caller holds the lock."""

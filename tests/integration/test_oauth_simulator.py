@@ -148,6 +148,19 @@ def test_hours_of_calls_cost_one_refresh_an_hour_and_no_refusal(
     assert len(simulator.log.calls("token")) == 1 + 5, "a token that is about to end is replaced before it does"
 
 
+def test_a_refresh_lets_calls_with_the_old_token_arrive_first(serve: Serve, make: Make, clock: ManualClock) -> None:
+    simulator = serve()
+    client = make(simulator)
+    connect(simulator, client)
+    first = session_of(client).token(why="another process's call")
+    clock.advance(HOUR_S - 121)
+    assert session_of(client).token(why="a call that leaves now") == first
+    clock.advance(2)
+    assert session_of(client).token(why="the next one") != first
+    assert clock.slept == [9]
+    assert len(simulator.log.calls("token")) == 2
+
+
 def test_a_rotated_refresh_token_in_the_cache_outranks_the_settings(
     serve: Serve, make: Make, clock: ManualClock
 ) -> None:
