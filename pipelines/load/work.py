@@ -14,7 +14,7 @@ from typing import Final
 
 from pipelines.lake.coverage import CellKey
 from pipelines.load.after import after_load
-from pipelines.load.asking import Asker, EndpointRefused, LoadStopped
+from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, LoadStopped
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.carrying import Carrier, new_owner
 from pipelines.load.fleet import Fleet, current_fleet
@@ -184,11 +184,32 @@ class Worker:
                 continue
             if self._looks_for_oldest(source, now, reserved):
                 return True
-            call = source.next_call(now)
+            call = self._affordable(source, now, reserved)
             if call is not None:
                 self._make(source, call, reserved)
                 return True
         return False
+
+    def _affordable(self, source: Source, now: datetime, reserved: int) -> Call | None:
+        """The source's next call that an account may make now which sees its plants."""
+        call = source.next_call(now)
+        if call is None or len(self.services.clients) == 1:
+            return call
+        passed_over: list[Call] = []
+        opens: list[datetime] = []
+        while call is not None:
+            plants = {source.everyone[cell.subject].plant_code for cell in call.cells}
+            allowance = self.asker.allowance(source.endpoint, plants, lane=source.lane, reserved=reserved)
+            if allowance.granted:
+                break
+            passed_over.append(call)
+            opens.append(allowance.next_at or now + REFUSED_FOR)
+            call = source.calls.popleft() if source.calls else None
+        for each in reversed(passed_over):
+            source.put_back(each)
+        if call is None:
+            self._close(source, min(opens))
+        return call
 
     def _make(self, source: Source, call: Call, reserved: int) -> bool:
         """Make one call happen; whether it was answered or needed no asking."""
@@ -218,6 +239,10 @@ class Worker:
             self.report.refuse(source.dataset, refused.error.describe())
             for lane in WHY:
                 self.closed[source.endpoint, lane] = now + REFUSED_FOR
+            return False
+        except EndpointBroken as broken:
+            self.report.failures.append(broken.error.describe())
+            self._rest(source, now)
             return False
         except LoadStopped:
             source.put_back(call)
