@@ -21,7 +21,7 @@ def summary_lines(report: LoadReport) -> list[str]:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.suspect:
         lines.append(
-            f"{_n(report.suspect, 'period')} suspect: answered with nothing though there had been data; "
+            f"{_n(report.suspect, 'period')} suspect: answered with nothing at all; "
             "asked again some hours later, and believed when a day later says the same."
         )
     if report.quarantined or report.unreadable_cells or report.implausible_values:
@@ -32,8 +32,9 @@ def summary_lines(report: LoadReport) -> list[str]:
     lines += [f"Refused: {refusal.what}: {refusal.why}" for refusal in report.refusals]
     for waiting in report.waiting:
         when = f"; go on at {waiting.next_at:%Y-%m-%d %H:%M} UTC" if waiting.next_at else ""
+        what = f"{waiting.dataset} waits, as {waiting.why}" if waiting.why else f"The quota ended {waiting.dataset}"
         lines.append(
-            f"The quota ended {waiting.dataset}: {_n(waiting.calls, 'call')} with {_n(waiting.cells, 'period')} "
+            f"{what}: {_n(waiting.calls, 'call')} with {_n(waiting.cells, 'period')} "
             f"left{when}. The same command goes on from here; --wait paces itself until all is there."
         )
     lines += [f"Failed: {failure}" for failure in report.failures]

@@ -219,12 +219,12 @@ class Coverage:
                     found[subject, period] = Entry(dataset, subject, plant, period, state, rows, instant, reason)
         return found
 
-    def with_rows(self, dataset: str, subjects: Collection[str]) -> set[str]:
-        """Those of the subjects that the dataset has ever had rows of."""
+    def silent(self, dataset: str, subjects: Collection[str]) -> set[str]:
+        """Those of the subjects of which the dataset has never had rows, and which were found empty before."""
         with closing(self._connect()) as connection:
             found = connection.execute(
-                "select distinct subject from cell "
-                "where dataset = ? and rows > 0 and subject in (select value from json_each(?))",
+                "select subject from cell where dataset = ? and subject in (select value from json_each(?)) "
+                "group by subject having max(rows) = 0 and sum(state = 'empty') > 0",
                 (dataset, orjson.dumps(list(subjects)).decode()),
             ).fetchall()
         return {subject for (subject,) in found}

@@ -54,7 +54,7 @@ def load_instant(
         else:
             _poll_devices(services, request, fleet, asker, report)
     except QuotaExhausted as exhausted:
-        report.wait_for(Waiting(dataset, 1, 0, exhausted.next_at))
+        report.wait_for(Waiting(dataset, 1, 0, exhausted.next_at, exhausted.why))
     except EndpointRefused as refused:
         report.refuse(dataset, refused.error.describe())
     except EndpointBroken:

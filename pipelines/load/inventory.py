@@ -114,7 +114,7 @@ def _tell_of_failures(failures: Mapping[str, Failure], report: LoadReport, asker
     for account, failure in failures.items():
         of_account = f" of account {account}" if several else ""
         if isinstance(failure, QuotaExhausted):
-            report.wait_for(Waiting("inventory", 1, 0, failure.next_at))
+            report.wait_for(Waiting("inventory", 1, 0, failure.next_at, failure.why))
         elif isinstance(failure, EndpointRefused):
             report.refuse(f"inventory{of_account}", failure.error.describe())
         else:

@@ -17,7 +17,7 @@ from pipelines.planning.cells import Cell, Subject, final_margin, is_final, peri
 from schemas.datasets import DATASETS
 from schemas.tables import Table
 
-_BLANK_SINCE: Final = "answered with nothing, though there had been data, since "
+_BLANK_SINCE: Final = "answered with nothing at all since "
 
 
 def note_side_results(services: Services, report: LoadReport, decoded: Decoded) -> None:
@@ -111,14 +111,14 @@ def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: 
 def _doubts(services: Services, answered: Answered) -> Mapping[Cell, str]:
     """Why cells of a blank answer aren't taken for empty yet.
 
-    Servers are known to answer so when a permission is gone, and when they fail inside. So nothing at all for
-    subjects that have had data counts once a second reading, a day later, says the same. An answer that holds data
-    of others is believed at once.
+    Servers are known to answer so when a permission is gone, and when they fail inside. So nothing at all counts
+    once a second reading, a day later, says the same. An answer that holds data of others is believed at once, and
+    so is one about subjects that never had data, once they were found empty.
     """
     if not answered.blank:
         return {}
-    had = services.coverage.with_rows(answered.dataset, {cell.subject for cell in answered.cells})
-    mine = [cell for cell in answered.cells if cell.subject in had]
+    silent = services.coverage.silent(answered.dataset, {cell.subject for cell in answered.cells})
+    mine = [cell for cell in answered.cells if cell.subject not in silent]
     known = services.coverage.entries_of([(cell.dataset, cell.subject, cell.period) for cell in mine])
     doubts = {}
     for cell in mine:

@@ -96,7 +96,7 @@ class PeriodicLoad:
     def _leave(self, dataset: str, calls: Sequence[Call], everyone: Mapping[str, Subject], ending: Ending) -> None:
         cells = [cell for call in calls for cell in call.cells]
         if isinstance(ending, QuotaExhausted):
-            self.report.wait_for(Waiting(dataset, len(calls), len(cells), ending.next_at))
+            self.report.wait_for(Waiting(dataset, len(calls), len(cells), ending.next_at, ending.why))
         elif isinstance(ending, EndpointRefused):
             self.report.refuse(dataset, ending.error.describe())
             deny(self.services, dataset, cells, everyone, ending.error.describe())

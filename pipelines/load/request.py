@@ -101,12 +101,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the quota left undone of one dataset, and when its next call may go out."""
+    """What the quota left undone of one dataset, and when its next call may go out.
+
+    `why`: what closed it in place of a quota that is used up, if anything did.
+    """
 
     dataset: str
     calls: int
     cells: int
     next_at: datetime | None
+    why: str | None = None
 
 
 @dataclass
@@ -168,7 +172,7 @@ class LoadReport:
         for index, known in enumerate(self.waiting):
             if known.dataset == waiting.dataset:
                 self.waiting[index] = Waiting(
-                    known.dataset, known.calls + waiting.calls, known.cells + waiting.cells, known.next_at
+                    known.dataset, known.calls + waiting.calls, known.cells + waiting.cells, known.next_at, known.why
                 )
                 return
         self.waiting.append(waiting)
@@ -194,6 +198,7 @@ class LoadReport:
                     "calls": w.calls,
                     "periods": w.cells,
                     "next_at": w.next_at.isoformat() if w.next_at else None,
+                    "why": w.why,
                 }
                 for w in self.waiting
             ],

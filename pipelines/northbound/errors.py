@@ -16,6 +16,7 @@ the same call may succeed later without anybody's help; only such calls are ever
       RateLimited             407, 20618: this account called this endpoint too often
       SystemBusy              403, 429, 503, 20200: everybody together calls too often
       QuotaExhausted          our own ledger says: not now
+        SessionContested      305 again and again: another program uses the account, which rests for a while
       RequestRejected         any other code
       RequestInvalid          refused by us, before a call was spent
       IncompleteList          a paged list that doesn't add up
@@ -244,6 +245,24 @@ class QuotaExhausted(NorthboundError):
         when = f"Go on at {next_at:%Y-%m-%d %H:%M:%S} UTC." if next_at else "No later moment is known."
         super().__init__(message, code=code, endpoint=endpoint, advice=when)
         self.next_at = next_at
+        self.why: str | None = None
+        """What closed it in place of a quota that is used up, as half a sentence."""
+
+
+class SessionContested(QuotaExhausted):
+    """Tokens died before their time again and again: the account rests, so that no war of logins breaks out.
+
+    An API account has one session and five logins in ten minutes (reference 3.2.2.1), for all who use it together.
+    """
+
+    outcome = "session_contested"
+
+    def __init__(
+        self, message: str, *, next_at: datetime | None, code: int | None = None, endpoint: str | None = None
+    ) -> None:
+        """Keep the message as the reason as well."""
+        super().__init__(message, next_at=next_at, code=code, endpoint=endpoint)
+        self.why = message
 
 
 _LOGIN_CODES: Final = frozenset({20400, 20001, 20002, 20003, 20403})

@@ -45,14 +45,18 @@ PRUNE_EVERY: Final = 500
 
 _TOLERANCE: Final = CLOCK_TOLERANCE // timedelta(microseconds=1)
 
-ClosedBy = Literal["window", "pace", "pause", "reserve"]
+ClosedBy = Literal["window", "pace", "pause", "reserve", "contested"]
 """Why an endpoint is closed: all seats of the window are taken; a 407 spaced its calls out; the vendor's system is
-busy and the account rests; what is left is kept for the other lanes."""
+busy and the account rests; what is left is kept for the other lanes; another program ends the account's sessions."""
+
+CONTESTED: Final = 305
+"""The code under which a rest is kept that another program's logins brought about."""
 
 _CLOSED: Final[Mapping[ClosedBy, str]] = {
     "window": "the quota is used up ({used} of {limit} calls)",
     "pace": "its calls are spaced out since the vendor refused some ({used} of {limit} calls used)",
     "pause": "the vendor's system was busy, so this account rests",
+    "contested": "another program logs in with this account and ends its sessions, so it rests",
     "reserve": "what is left of the quota is kept for scheduled work ({used} of {limit} calls used)",
 }
 
@@ -277,6 +281,15 @@ class Ledger:
             )
             return _instant(pause.closed_until - shift)
 
+    def note_contested(self, account: str, now: datetime, until: datetime) -> None:
+        """Remember that another program ends the account's sessions: the whole account rests until then."""
+        with self._file.writing() as db:
+            shift = _clock(db, account).shift
+            db.execute(
+                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?)",
+                (account, 1, _micros(now) + shift, _micros(until) + shift, CONTESTED),
+            )
+
     def server_now(self, account: str, now: datetime) -> datetime:
         """This machine's ``now`` by the server's clock, to within a few seconds."""
         with self._file.reading() as db:
@@ -360,7 +373,9 @@ class Ledger:
 
 def exhausted(allowance: Allowance, endpoint: str) -> QuotaExhausted:
     """The error for a call that isn't granted."""
-    return QuotaExhausted(allowance.sentence, next_at=allowance.next_at, endpoint=endpoint)
+    error = QuotaExhausted(allowance.sentence, next_at=allowance.next_at, endpoint=endpoint)
+    error.why = allowance.sentence if allowance.closed_by in ("pause", "contested") else None
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +411,7 @@ def _look(db: sqlite3.Connection, asked: _Asked, now: datetime, *, mark: bool = 
     pause, pace = _pause(db, account), _pace(db, account, counter)
     in_window = window_opens(seats, limit, 0)
     opens: list[tuple[int | None, ClosedBy]] = [
-        (pause.opens(instant) if pause else 0, "pause"),
+        (pause.opens(instant) if pause else 0, "contested" if pause and pause.code == CONTESTED else "pause"),
         (in_window, "window"),
         (pace.opens(instant, window, limit, open_since), "pace"),
     ]

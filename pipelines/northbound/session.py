@@ -1,11 +1,17 @@
 """The account's session: a token at hand, or one login for all who need it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from pipelines.northbound.clock import Clock
-from pipelines.northbound.errors import LoginRefused, NorthboundError, QuotaExhausted, RateLimited
+from pipelines.northbound.errors import (
+    LoginRefused,
+    NorthboundError,
+    QuotaExhausted,
+    RateLimited,
+    SessionContested,
+)
 from pipelines.northbound.judge import judge_login, judge_logout
 from pipelines.northbound.ledger import FleetCounts, Ledger
 from pipelines.northbound.tokens import Refusal, TokenCache
@@ -14,6 +20,15 @@ from schemas.endpoints import ENDPOINTS
 
 TOKEN_HEADER: Final = "XSRF-TOKEN"  # noqa: S105 a name
 """The request header that carries the token (3.2.3)."""
+
+ENDS_BORNE: Final = 3
+"""So many tokens that die before their time within ENDS_WITHIN are chance; then another program is at work."""
+
+ENDS_WITHIN: Final = timedelta(minutes=30)
+
+RESTS: Final = (timedelta(minutes=10), timedelta(minutes=30), timedelta(minutes=60))
+"""How long the account rests then, by how often it has come to that in a day. Two programs that log in against each
+other would use up the five logins of ten minutes, and neither would get anything done."""
 
 NO_FLEET: Final = FleetCounts()
 """The limits of login and logout don't depend on the fleet."""
@@ -65,13 +80,16 @@ class Session:
     def renew(self, dead: str, *, why: str) -> tuple[str, bool]:
         """Another token than the one that the server turned down, and whether it took a login of ours.
 
-        If another process has logged in meanwhile, its token is taken and nothing is called.
+        If another process has logged in meanwhile, its token is taken and nothing is called. SessionContested when
+        tokens have died before their time again and again; else errors as for :meth:`token`.
         """
         with self._cache.login_lock(*self._who):
             found = self._live()
             if found is not None and found != dead:
                 return found, False
             self._cache.drop_token(*self._who, dead)
+            if found is not None:
+                self._note_end()
             return self._login(why), True
 
     def headers(self, token: str) -> dict[str, str]:
@@ -149,6 +167,21 @@ class Session:
         self._settle(call_id)
         self._cache.put_token(*self._who, token, self._clock.now())
         return token
+
+    def _note_end(self) -> None:
+        """A token that should have been good was turned down: the first times a new login cures it, then it waits."""
+        now = self._clock.now()
+        ends = self._cache.note_end(*self._who, now)
+        lately = sum(now - end < ENDS_WITHIN for end in ends)
+        if lately >= ENDS_BORNE:
+            rest = RESTS[min(len(ends) - ENDS_BORNE, len(RESTS) - 1)]
+            self._ledger.note_contested(self._account, now, now + rest)
+            raise SessionContested(
+                f"the session was ended {lately} times within half an hour: another program seems to log in with this "
+                "account, and each login ends the session before it. Give this warehouse an API account of its own",
+                next_at=now + rest,
+                endpoint="login",
+            )
 
     def _learn(self, error: NorthboundError) -> None:
         now = self._clock.now()

@@ -19,6 +19,9 @@ __all__ = ["Entry", "Refusal", "TokenCache"]
 TOKEN_LIFETIME: Final = timedelta(minutes=30)
 """A token dies this long after its last use (reference 7.1, 8.2.4)."""
 
+ENDS_KEPT: Final = timedelta(days=1)
+"""How long it is remembered that a token died before its time."""
+
 TOUCH_EVERY: Final = timedelta(minutes=1)
 """How often the last use is written down: often enough against 30 minutes, rare enough to cost nothing."""
 
@@ -30,6 +33,8 @@ class Entry:
     token: str | None = field(default=None, repr=False)
     used_at: datetime | None = None
     refusal: Refusal | None = field(default=None, repr=False)
+    ends: tuple[datetime, ...] = ()
+    """When tokens died before their time, in the last day."""
 
 
 class TokenCache:
@@ -59,7 +64,7 @@ class TokenCache:
 
     def put_token(self, base_url: str, user: str, token: str, now: datetime) -> None:
         """A login succeeded: keep its token, forget any refusal."""
-        self._change(base_url, user, lambda _: Entry(token=token, used_at=now))
+        self._change(base_url, user, lambda old: Entry(token=token, used_at=now, ends=old.ends))
 
     def touch(self, base_url: str, user: str, token: str, now: datetime) -> None:
         """The token was used and good; written down at most once a minute."""
@@ -71,6 +76,16 @@ class TokenCache:
     def drop_token(self, base_url: str, user: str, token: str) -> None:
         """Forget that token, unless another has taken its place."""
         self._change(base_url, user, lambda old: replace(old, token=None) if old.token == token else old)
+
+    def note_end(self, base_url: str, user: str, now: datetime) -> tuple[datetime, ...]:
+        """A token died before its time; returns all such ends of the last day, this one included."""
+
+        def noted(old: Entry) -> Entry:
+            kept = [end for end in old.ends if now - ENDS_KEPT < end <= now]
+            return replace(old, ends=(*kept, now))
+
+        self._change(base_url, user, noted)
+        return self.get(base_url, user).ends
 
     def put_refusal(
         self, base_url: str, user: str, secret: str, *, code: int | None, message: str, now: datetime
@@ -101,6 +116,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
         "token": entry.token,
         "used_at": entry.used_at.isoformat() if entry.used_at else None,
         "refusal": entry.refusal.plain() if entry.refusal else None,
+        "ends": [end.isoformat() for end in entry.ends],
     }
 
 
@@ -114,6 +130,7 @@ def _entry(content: dict[str, Any] | None) -> Entry:
             token=content.get("token"),
             used_at=aware(used_at) if used_at else None,
             refusal=Refusal.read(refusal) if refusal else None,
+            ends=tuple(aware(end) for end in content.get("ends") or ()),
         )
     except (TypeError, ValueError, KeyError):
         return Entry()

@@ -161,10 +161,13 @@ def test_nothing_for_a_plant_that_has_had_data_is_empty_once_a_later_reading_say
     assert seen == [(1, "suspect"), (1, "suspect"), (2, "suspect"), (3, "suspect"), (4, "empty"), (4, "empty")]
 
 
-def test_nothing_for_a_plant_that_never_had_data_is_empty_at_once(tmp_path: Path) -> None:
+def test_nothing_for_a_plant_that_never_had_data_is_doubted_the_first_time_alone(tmp_path: Path) -> None:
     house = House(tmp_path)
-    assert house.load(9, 9, "plant_hourly").empty == 1
-    assert house.states("plant_hourly") == {9: ("empty", 0)}
+    assert house.load(7, 7, "plant_hourly").suspect == 1
+    house.clock.advance(86_400)
+    assert house.load(7, 7, "plant_hourly").empty == 1
+    assert house.load(8, 8, "plant_hourly").empty == 1
+    assert house.states("plant_hourly") == {7: ("empty", 0), 8: ("empty", 0)}
 
 
 def test_one_silent_plant_beside_others_is_empty_at_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KINDS = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, errors.NorthboundError) and kind is not errors.QuotaExhausted
+    if issubclass(kind, errors.NorthboundError) and not issubclass(kind, errors.QuotaExhausted)
 ]
 
 
