@@ -261,9 +261,9 @@ def run_processes(simulator: Simulator, state: Path, body: dict[str, Any], *, pr
 
 def test_processes_that_start_together_log_in_once(world: World, tmp_path: Path) -> None:
     with Simulator(world) as simulator:
-        run_processes(simulator, tmp_path / "state", bodies(world)["getKpiStationDay"], processes=4, calls=3)
+        run_processes(simulator, tmp_path / "state", bodies(world)["getKpiStationDay"], processes=6, calls=3)
         assert len(simulator.log.calls("login")) == 1
-        assert len(simulator.log.calls("getKpiStationDay", ok=True)) == 12
+        assert len(simulator.log.calls("getKpiStationDay", ok=True)) == 18
         assert not simulator.log.calls("getKpiStationDay", ok=False)
 
 
