@@ -131,6 +131,16 @@ def refusal_key(account: str, plant: str) -> str:
     return f"{account}: {plant}"
 
 
+def account_of_key(key: str) -> str:
+    """The account of a `refusal_key`; "" for a plant's own code."""
+    return key.rpartition(": ")[0]
+
+
+def plant_of_key(key: str) -> str:
+    """The plant's code, of either kind of key."""
+    return key.rpartition(": ")[2]
+
+
 @dataclass
 class Asker:
     """Asks the vendor on behalf of one load and remembers which plants spoil batches.
@@ -185,6 +195,10 @@ class Asker:
         """As `ask`, by this account alone, about plants under its own codes."""
         itself = {code: code for code in subjects}
         return self._ask(_Purpose(endpoint, why, account=account), _Batch(subjects, body_of, itself))
+
+    def own_code(self, account: str, plant: str) -> str:
+        """The code by which an account knows a plant."""
+        return self._callers[account].names("getDevList").get(plant, plant)
 
     def list_plants(self, account: str, *, why: str) -> list[Answer]:
         """All pages of an account's plant list.

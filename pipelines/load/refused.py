@@ -14,12 +14,14 @@ import filelock
 import orjson
 
 from pipelines.lake.durable import write_durably
-from pipelines.load.asking import Asker, EndpointRefused, Reply
+from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, Reply, account_of_key, plant_of_key
 from pipelines.northbound.errors import PlantNotAuthorized, QuotaExhausted
 from pipelines.northbound.requests import devices_body, report_body
 
 PROBED_AFTER: Final = (timedelta(days=1), timedelta(days=2), timedelta(days=4), timedelta(days=7))
 """How long a plant is left alone after its first, second, third and every later refusal."""
+
+_WHY: Final = "is this plant open again?"
 
 PROBES: Final = ("getKpiStationDay", "getDevList")
 """Where a plant is asked for alone: the first that the account may call. Both have calls to spare (4.2)."""
@@ -64,7 +66,8 @@ def probe_refused(asker: Asker, path: Path, plants: Collection[str], now: dateti
         LoadStopped: no further call makes sense.
     """
     for code in due_for_a_probe(path, now):
-        if code in plants and code in asker.refused_plants:
+        known = not account_of_key(code) or account_of_key(code) in asker.clients
+        if known and code in asker.refused_plants and plant_of_key(code) in plants:
             _probe(asker, path, code, now)
 
 
@@ -73,17 +76,10 @@ def _probe(asker: Asker, path: Path, code: str, now: datetime) -> None:
     answered = False
     try:
         for endpoint in PROBES:
-            if not asker.allowance(endpoint, [code]).granted:
-                continue
-
-            def body(codes: Collection[str], endpoint: str = endpoint) -> Mapping[str, Any]:
-                return devices_body([*codes]) if endpoint == "getDevList" else report_body(endpoint, [*codes], now)
-
             try:
-                replies = list(asker.ask(endpoint, [code], body, {code: code}, why="is this plant open again?"))
-            except (EndpointRefused, QuotaExhausted):
+                answered = _is_open(asker, endpoint, code, now)
+            except (EndpointRefused, EndpointBroken, QuotaExhausted):
                 continue
-            answered = any(isinstance(reply, Reply) for reply in replies)
             break
     finally:
         again = asker.refused_plants.get(code)
@@ -94,6 +90,23 @@ def _probe(asker: Asker, path: Path, code: str, now: datetime) -> None:
     elif again is not None:
         with _changed(path) as entries:
             entries[code] = {**_entry(again, now), "times": int(entries.get(code, {}).get("times", 1)) + 1}
+
+
+def _is_open(asker: Asker, endpoint: str, code: str, now: datetime) -> bool:
+    """One call about one plant: to any account that sees it, or to the one that alone was refused."""
+
+    def body(codes: Collection[str]) -> Mapping[str, Any]:
+        return devices_body([*codes]) if endpoint == "getDevList" else report_body(endpoint, [*codes], now)
+
+    account, plant = account_of_key(code), plant_of_key(code)
+    allowance = asker.clients[account].allowance(endpoint) if account else asker.allowance(endpoint, [plant])
+    if not allowance.granted:
+        raise QuotaExhausted(allowance.sentence, next_at=allowance.next_at, endpoint=endpoint)
+    if account:
+        replies = asker.ask_as(account, endpoint, [asker.own_code(account, plant)], body, why=_WHY)
+    else:
+        replies = asker.ask(endpoint, [plant], body, {plant: plant}, why=_WHY)
+    return any(isinstance(reply, Reply) for reply in list(replies))
 
 
 def _entry(error: PlantNotAuthorized, now: datetime) -> dict[str, Any]:
