@@ -83,6 +83,9 @@ def document(standing: "Standing") -> dict[str, Any]:
 
 def coverage_rows(standing: "Standing") -> list[dict[str, Any]]:
     """A row per dataset: first and last period, and how many plant periods are in each state."""
+    from pipelines.load.headline import calls_left
+
+    left, ahead = calls_left(standing), {each.dataset: each.periods for each in standing.ahead}
     return [
         {
             "dataset": each.dataset,
@@ -92,7 +95,8 @@ def coverage_rows(standing: "Standing") -> list[dict[str, Any]]:
             "rows": each.rows,
             **{state: each.states.get(state, 0) for state in ("final", "provisional", "missing", "empty")},
             **{state: each.states.get(state, 0) for state in ("suspect", "denied")},
-            "calls_left": each.calls_left,
+            "not_begun": ahead.get(each.dataset, 0),
+            "calls_left": left.get(each.dataset, 0),
         }
         for each in standing.datasets
     ]

@@ -10,7 +10,7 @@ import polars as pl
 from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.doctor.probes import Subjects, probe_body, subjects_of
 from pipelines.lake.decode_flat import decode_devices, decode_plants
-from pipelines.load.fleet import current_fleet
+from pipelines.load.fleet import Fleet, View, current_fleet
 from pipelines.load.services import Services
 from pipelines.load.standing import DOCTOR, login_stopped
 from pipelines.northbound.client import Answer, Client
@@ -130,8 +130,11 @@ class Examination:
 
     def _needed(self, endpoint: str) -> bool:
         """Whether an answer is needed for itself: one for the login, and a first list for what the others ask about."""
-        listed = current_fleet(self.services).listed_at is not None
+        listed = self._view(current_fleet(self.services)).listed_at is not None
         return (endpoint == "stations" and not self.session_seen) or (endpoint == "getDevList" and not listed)
+
+    def _view(self, fleet: Fleet) -> View:
+        return fleet.views.get(self.account.name, View())
 
     def _answered_lately(self, endpoint: str) -> datetime | None:
         """When it last answered; None also where it was denied since."""
@@ -146,10 +149,14 @@ class Examination:
 
     def _subjects(self) -> Subjects:
         fleet = current_fleet(self.services)
-        self.client.counts = fleet.counts
-        if fleet.plants.height:
-            return subjects_of(fleet.plants, fleet.devices)
-        return subjects_of(self.plants, self.devices)
+        view = self._view(fleet)
+        self.client.counts = view.counts
+        if not view.plants:
+            return subjects_of(self.plants, self.devices)
+        kinds = dict(zip(fleet.devices["device_id"].cast(pl.String), fleet.devices["device_type_id"], strict=True))
+        devices = {kinds[filed]: own for filed, own in view.devices.items() if filed in kinds}
+        # Under the names that this account itself knows them by.
+        return Subjects(tuple(view.plants.values()), devices)
 
     def _note(self, endpoint: str, answer: Answer) -> None:
         self.session_seen = True

@@ -52,11 +52,16 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
                         yield from turn.run(retry_login=retry_login)
                     yield from data.quotas(client)
                     if turn.plants.height:
-                        live_plants, live_devices = _with_zones(services, turn.plants), turn.devices
+                        live_plants = _both(live_plants, _with_zones(services, turn.plants))
+                        live_devices = _both(live_devices, turn.devices)
         except (SettingsError, NorthboundError) as error:
             yield fail("account", str(error), "Correct the account's settings.")
     if settings.home.is_dir():
         yield from _of_the_home(settings, live_plants, live_devices)
+
+
+def _both(known: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([known, more]) if known.width and more.width else known if known.width else more
 
 
 def _of_the_home(settings: Settings, live_plants: pl.DataFrame, live_devices: pl.DataFrame) -> Iterator[Finding]:

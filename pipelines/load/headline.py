@@ -48,7 +48,7 @@ def headline(standing: Standing) -> str:
 def _about_the_work(standing: Standing) -> str:
     if not standing.datasets:
         return "The first load is running." if standing.loading else NOTHING
-    missing = standing.periods.get("missing", 0) + standing.periods.get("suspect", 0)
+    missing = _missing(standing)
     if missing:
         return _about_what_is_missing(standing, missing)
     refused = standing.periods.get("denied", 0)
@@ -58,13 +58,41 @@ def _about_the_work(standing: Standing) -> str:
         there += f", but for {refused:,} plant periods that the vendor refuses (see below)"
     if standing.loading:
         return f"{there}; a load is running."
+    if until and standing.settled_until and until < standing.settled_until:
+        return f"{there}; later days can be had, but nothing is asking: run pvms load."
     if standing.next_fresh_at:
         return f"{there}; next fresh data about {moment(standing.next_fresh_at)}."
     return f"{there}."
 
 
-def _about_what_is_missing(standing: Standing, missing: int) -> str:
-    left = f"{missing:,} plant periods are missing"
+def _missing(standing: Standing) -> str:
+    """What is missing and may be asked for, in words; empty if nothing is."""
+    open_to_us = {name for name in DATASETS if not _denied_everywhere(standing, name)}
+    begun = sum(
+        each.states.get("missing", 0) + each.states.get("suspect", 0)
+        for each in standing.datasets
+        if each.dataset in open_to_us
+    )
+    ahead = sum(each.periods for each in standing.ahead if each.dataset in open_to_us)
+    parts = [f"{begun:,} plant periods are missing"] if begun else []
+    parts += [f"{ahead:,} periods of the past are wanted and not begun"] if ahead else []
+    return ", ".join(parts)
+
+
+def _denied_everywhere(standing: Standing, dataset: str) -> bool:
+    entries = [one.endpoint(DATASETS[dataset].endpoint) for one in standing.accounts]
+    return bool(entries) and all(entry is not None and entry.denied for entry in entries)
+
+
+def calls_left(standing: Standing) -> dict[str, int]:
+    """About how many calls are left for each dataset: for what is missing, and for what no load has got to yet."""
+    left = {each.dataset: each.calls_left for each in standing.datasets}
+    for each in standing.ahead:
+        left[each.dataset] = left.get(each.dataset, 0) + each.calls
+    return {name: calls for name, calls in left.items() if calls}
+
+
+def _about_what_is_missing(standing: Standing, left: str) -> str:
     able = [each for each in standing.accounts if each.login != "refused"]
     pauses = [each.paused_until for each in able if each.paused_until]
     if able and len(pauses) == len(able):
@@ -90,9 +118,9 @@ def _wait_sentence(waiting: Sequence[Wait]) -> str:
 
 def _askable(standing: Standing) -> bool:
     """Whether a call for anything that is missing could go out now."""
-    for each in standing.datasets:
-        entries = [one.endpoint(DATASETS[each.dataset].endpoint) for one in standing.accounts if one.login != "refused"]
-        if each.calls_left and any(entry and not entry.denied and entry.next_at is None for entry in entries):
+    for name in calls_left(standing):
+        entries = [one.endpoint(DATASETS[name].endpoint) for one in standing.accounts if one.login != "refused"]
+        if any(entry and not entry.denied and entry.next_at is None for entry in entries):
             return True
     return False
 
@@ -100,15 +128,15 @@ def _askable(standing: Standing) -> bool:
 def waits(standing: Standing) -> list[Wait]:
     """Datasets whose missing periods wait for quota, longest work first."""
     found = []
-    for each in standing.datasets:
-        endpoint = DATASETS[each.dataset].endpoint
+    for name, calls in calls_left(standing).items():
+        endpoint = DATASETS[name].endpoint
         entries = [one.endpoint(endpoint) for one in standing.accounts if one.login != "refused"]
         able = [entry for entry in entries if entry is not None and not entry.denied]
         instants = [entry.next_at for entry in able if entry.next_at is not None]
-        if each.calls_left and able and len(instants) == len(able):
+        if able and len(instants) == len(able):
             per_day = sum(entry.per_day for entry in able)
-            days = -(-each.calls_left // per_day) if per_day else None
-            found.append(Wait(each.dataset, endpoint, min(instants), each.calls_left, days))
+            days = -(-calls // per_day) if per_day else None
+            found.append(Wait(name, endpoint, min(instants), calls, days))
     return sorted(found, key=lambda one: (-(one.days or 0), one.until))
 
 

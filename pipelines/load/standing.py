@@ -16,7 +16,9 @@ from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, summ
 from pipelines.lake.paths import paths_of
 from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
-from pipelines.load.fleet import current_fleet
+from pipelines.load.ahead import Ahead, ahead_of
+from pipelines.load.fleet import View, current_fleet
+from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.refused import read_refused
 from pipelines.load.services import Services, state_dir
 from pipelines.northbound.client import LEDGER_FILE, Client
@@ -24,6 +26,7 @@ from pipelines.northbound.clock import Clock
 from pipelines.northbound.codes import meaning_of
 from pipelines.northbound.errors import NorthboundError
 from pipelines.northbound.ledger import CallRecord, Ledger
+from pipelines.owner_files import read_policy
 from pipelines.planning.calendar import period_window, today
 from pipelines.planning.cells import final_margin
 from pipelines.settings import Account, Settings, SettingsError
@@ -120,6 +123,8 @@ class Standing:
     """Why no account can be used, if none can."""
     accounts: tuple[AccountStanding, ...]
     datasets: tuple[DatasetSummary, ...]
+    ahead: tuple[Ahead, ...]
+    """What the policy wants of the past and no load has got to yet; known where an account is set."""
     denied: tuple[Denied, ...]
     refused_plants: tuple[str, ...]
     plants: int
@@ -140,6 +145,8 @@ class Standing:
     """Calls of the last day that the vendor's whole system turned away (403, 429, 503)."""
     last_errors: tuple[CallSeen, ...]
     next_fresh_at: datetime | None
+    settled_until: date | None
+    """The last local day that is over and settled everywhere in the fleet, so that it could be there."""
     disk_free_bytes: int
     disk_total_bytes: int
     warehouse_bytes: int
@@ -175,11 +182,15 @@ def standing_of(
             accounts = _accounts(settings, clock, services, calls)
         except (SettingsError, NorthboundError) as error:
             problem = str(error)
+    ahead: list[Ahead] = []
+    if accounts:
+        ahead = _ahead(settings, clock, services)
     lake = services.lake if services else Lake(home)
     datasets = summary(coverage_file) if has_coverage else []
     plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
     listed_at = plants["last_seen_at"].max() if plants.height else None
     present = listed(lake, "plants")
+    zones = present["time_zone"].drop_nulls().unique().to_list()
     published = paths_of(home).published
     disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
     lately = [call for call in calls if call.called_at > now - DAY]
@@ -192,6 +203,7 @@ def standing_of(
         account_problem=problem,
         accounts=accounts,
         datasets=tuple(datasets),
+        ahead=tuple(ahead),
         denied=tuple(denied(coverage_file)) if has_coverage else (),
         refused_plants=tuple(sorted(read_refused(state / "refused_plants.json"))),
         plants=present.height,
@@ -209,7 +221,8 @@ def standing_of(
         calls_last_day=len(lately),
         busy_lately=sum(call.outcome == "system_busy" for call in lately),
         last_errors=tuple(_seen(call) for call in calls if _went_wrong(call, now))[-ERRORS_SHOWN:],
-        next_fresh_at=_next_fresh(present["time_zone"].drop_nulls().unique().to_list(), now),
+        next_fresh_at=_next_fresh(zones, now),
+        settled_until=_settled(zones, now) - timedelta(days=settings.history_freshness_days - 1) if zones else None,
         disk_free_bytes=disk.free,
         disk_total_bytes=disk.total,
         warehouse_bytes=published.stat().st_size if published.exists() else 0,
@@ -273,7 +286,7 @@ def _accounts(
         fleet = current_fleet(opened)
         found = []
         for name, client in opened.clients.items():
-            client.counts = fleet.views[name].counts
+            client.counts = fleet.views.get(name, View()).counts
             account = next(each for each in settings.accounts if each.name == name)
             mine = [call for call in calls if call.account == name]
             found.append(_account(account, client, mine, clock.now()))
@@ -324,6 +337,21 @@ def _endpoint(client: Client, calls: Sequence[CallRecord], name: str, now: datet
         refused_lately=sum(call.outcome == "rate_limited" and call.called_at > now - DAY for call in mine),
         spacing_s=learnt.spacing.total_seconds() if learnt and learnt.paced else None,
     )
+
+
+def _ahead(settings: Settings, clock: Clock, services: Services | None) -> list[Ahead]:
+    with _opened(settings, clock, services) as opened:
+        fleet = current_fleet(opened)
+        if fleet.listed_at is None:
+            return []
+        policy = read_policy(settings.policy_file, settings)
+        oldest = OldestSearch(opened, fleet.subjects("device_history"), policy).found
+        return ahead_of(opened.coverage.path, fleet, policy, clock.now(), oldest)
+
+
+def _settled(zones: Sequence[str], now: datetime) -> date:
+    margin = max(final_margin("device_history"), final_margin("plant_daily"))
+    return min(today(now - margin, zone) for zone in zones) - timedelta(days=1)
 
 
 def _next_fresh(zones: Sequence[str], now: datetime) -> datetime | None:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import HomePaths, paths_of
-from pipelines.load.headline import disk_is_low, gigabytes, headline, login_sentence, logins_refused, moment
+from pipelines.load.headline import calls_left, disk_is_low, gigabytes, headline, login_sentence, logins_refused, moment
 from pipelines.load.notify import Event, Severity, notify
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
@@ -140,12 +140,13 @@ def sign_of_life(standing: Standing, report: LoadReport | None) -> str:
     """The daily summary: plants, rows since yesterday, what is left, what the quota leaves."""
     states = standing.periods
     left = states.get("missing", 0) + states.get("suspect", 0)
-    calls = sum(each.calls_left for each in standing.datasets)
+    left += sum(each.periods for each in standing.ahead)
+    calls = sum(calls_left(standing).values())
     history = [each.endpoint("getDevHistoryKpi") for each in standing.accounts]
     free = sum(each.free for each in history if each)
     text = (
         f"{standing.plants} plants; {standing.rows_last_day:,} rows with {standing.calls_last_day:,} calls in a day; "
-        f"{left:,} plant periods left (about {calls:,} calls); {free:,} history calls free now. {headline(standing)}"
+        f"{left:,} periods left (about {calls:,} calls); {free:,} history calls free now. {headline(standing)}"
     )
     if report is not None and report.failures:
         text += f" Last failure: {report.failures[-1]}"

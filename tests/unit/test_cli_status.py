@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pipelines.cli.app import app
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.lake.coverage_summary import DatasetSummary, denied, summary
+from pipelines.load.ahead import Ahead
 from pipelines.load.headline import headline, waits
 from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
@@ -51,6 +52,7 @@ def standing(**other: Any) -> Standing:
         "account_problem": None,
         "accounts": (account(endpoint("getDevHistoryKpi"), endpoint("getKpiStationDay")),),
         "datasets": (dataset(), dataset("plant_daily")),
+        "ahead": (),
         "denied": (),
         "refused_plants": (),
         "plants": 1,
@@ -68,6 +70,7 @@ def standing(**other: Any) -> Standing:
         "busy_lately": 0,
         "last_errors": (),
         "next_fresh_at": LATER,
+        "settled_until": YESTERDAY,
         "disk_free_bytes": 10**11,
         "disk_total_bytes": 10**12,
         "warehouse_bytes": 0,
@@ -85,6 +88,26 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
     ("found", "said"),
     [
         (standing(), "All is there up to 2026-06-09; next fresh data about 2026-06-10 14:05 UTC."),
+        (
+            standing(settled_until=YESTERDAY + timedelta(days=1)),
+            "All is there up to 2026-06-09; later days can be had, but nothing is asking: run pvms load.",
+        ),
+        (
+            standing(ahead=(Ahead("device_history", 9000, 300),), accounts=HISTORY_CLOSED),
+            "Waiting for quota of getDevHistoryKpi until 2026-06-10 14:05 UTC: about 300 calls left for "
+            "device_history, 5 days.",
+        ),
+        (
+            standing(ahead=(Ahead("device_history", 9000, 300),)),
+            "9,000 periods of the past are wanted and not begun, and the quota allows calls now, but nothing is asking",
+        ),
+        (
+            standing(
+                ahead=(Ahead("device_history", 9000, 300),),
+                accounts=(account(endpoint("getDevHistoryKpi", LATER, denied=True)),),
+            ),
+            "All is there up to 2026-06-09; next fresh",
+        ),
         (standing(loading=True), "All is there up to 2026-06-09; a load is running."),
         (standing(started=False, accounts=(), datasets=()), "Nothing is loaded yet. Next: pvms load"),
         (standing(datasets=()), "Nothing is loaded yet."),
