@@ -367,7 +367,9 @@ class Asker:
                 # No server, trust, login or session, a system that stays busy: the next call would fare the same.
                 caller.stop(error, self.clock.now())
                 self._stop_if_all_are(error)
-                self.report.failures.append(self._described(caller, error))
+                text = self._described(caller, error)
+                if text not in self.report.failures:
+                    self.report.failures.append(text)
                 raise _AccountsChanged from error
             else:
                 caller.note_success(purpose.endpoint)

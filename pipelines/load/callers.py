@@ -13,8 +13,8 @@ from pipelines.northbound.errors import BadAnswer, NorthboundError, PermissionDe
 MAX_CONSECUTIVE_FAILURES: Final = 3
 """After this many calls in a row have failed the server is having a bad hour; going on would burn quota."""
 
-STOPPED_FOR: Final = timedelta(minutes=5)
-"""How long an account rests that can't log in or reach its server, while others go on."""
+STOPPED_FOR: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
+"""How long an account rests that can't log in or reach its server, while others go on: longer each time in a row."""
 
 REFUSED_FOR: Final = timedelta(days=1)
 """An endpoint that isn't open to an account is tried again after a day: a permission may have been given."""
@@ -46,6 +46,7 @@ class Caller:
     """Endpoints whose answers were malformed again and again, for an hour."""
     _until: dict[str, datetime] = field(default_factory=dict)
     _failed_in_a_row: int = 0
+    _stops_in_a_row: int = 0
     _malformed_in_a_row: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -74,7 +75,8 @@ class Caller:
     def stop(self, error: NorthboundError, now: datetime) -> None:
         """Ask nothing with it for a while."""
         self.stopped = error
-        self._until[""] = now + STOPPED_FOR
+        self._until[""] = now + STOPPED_FOR[min(self._stops_in_a_row, len(STOPPED_FOR) - 1)]
+        self._stops_in_a_row += 1
         self._failed_in_a_row = 0
 
     def refuse(self, endpoint: str, error: PermissionDenied, now: datetime) -> None:
@@ -84,7 +86,7 @@ class Caller:
 
     def note_success(self, endpoint: str) -> None:
         """An answer came and could be read."""
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._stops_in_a_row = 0
         self._malformed_in_a_row[endpoint] = 0
 
     def note_failure(self, endpoint: str, error: NorthboundError, now: datetime) -> None:

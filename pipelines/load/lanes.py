@@ -1,6 +1,6 @@
 """The sources of a fleet's work in the order of their worth, and what a backlog must leave to fresh data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -10,8 +10,10 @@ from pipelines.load.services import Services
 from pipelines.load.sources import Source
 from pipelines.load.wanting import Wanting
 from pipelines.northbound.lanes import Lane
+from pipelines.planning.cells import Subject
 from pipelines.planning.policy import Policy
 from pipelines.planning.worth import FRESH_ORDER, REPORT_ORDER, Step
+from schemas.datasets import DATASETS
 from schemas.endpoints import ENDPOINTS
 
 TIERS: Final = (0, 1)
@@ -26,26 +28,40 @@ def make_sources(services: Services, fleet: Fleet, wanting: Wanting, policy: Pol
 
 
 def _sources(services: Services, fleet: Fleet, wanting: Wanting, policy: Policy) -> Iterator[Source]:
-    subjects = {dataset: fleet.subjects(dataset) for dataset in FRESH_ORDER}
+    everyone = {dataset: fleet.subjects(dataset) for dataset in FRESH_ORDER}
+    # What different accounts see is apart: one's quota says nothing of the other's.
+    groups = {
+        dataset: [
+            {one: subjects[one] for one in ids} for ids in fleet.by_accounts(DATASETS[dataset].endpoint, subjects)
+        ]
+        for dataset, subjects in everyone.items()
+    }
 
-    def source(what: str, dataset: str, lane: Lane, look: Look) -> Source:
-        return Source(f"{dataset}, {what}", dataset, lane, wanting, subjects[dataset], look)
+    def source(what: str, dataset: str, lane: Lane, subjects: Mapping[str, Subject], look: Look) -> Source:
+        plants = frozenset(subject.plant_code for subject in subjects.values())
+        return Source(f"{dataset}, {what}", dataset, lane, wanting, everyone[dataset], look, plants)
 
-    def fresh(dataset: str) -> Source:
-        return source("fresh", dataset, "fresh", FreshLook(services, dataset, subjects[dataset], policy))
+    def fresh(dataset: str) -> Iterator[Source]:
+        for subjects in groups[dataset]:
+            yield source("fresh", dataset, "fresh", subjects, FreshLook(services, dataset, subjects, policy))
 
-    def past(dataset: str, step: Step, tier: int | None = None) -> Source:
+    def past(dataset: str, step: Step, tier: int | None = None) -> Iterator[Source]:
         what = "past" if tier is None else f"past, tier {tier}"
-        look = PastLook(services, dataset, step, tier, subjects[dataset], policy)
-        return source(what, dataset, "backlog", look)
+        for subjects in groups[dataset]:
+            look = PastLook(services, dataset, step, tier, subjects, policy)
+            yield source(what, dataset, "backlog", subjects, look)
 
     # A day's reports are a handful of calls and have quotas of their own: the newest first, then back to the start.
-    yield from (fresh(dataset) for dataset in REPORT_ORDER)
-    yield from (past(dataset, Step.REPORTS) for dataset in REPORT_ORDER)
-    yield fresh("device_history")
+    for dataset in REPORT_ORDER:
+        yield from fresh(dataset)
+    for dataset in REPORT_ORDER:
+        yield from past(dataset, Step.REPORTS)
+    yield from fresh("device_history")
     for dataset in FRESH_ORDER:
-        yield source("asked for", dataset, "backlog", AskedLook(services, dataset, subjects[dataset]))
-    yield from (past("device_history", Step.BACKLOG, tier) for tier in TIERS)
+        for subjects in groups[dataset]:
+            yield source("asked for", dataset, "backlog", subjects, AskedLook(services, dataset, subjects))
+    for tier in TIERS:
+        yield from past("device_history", Step.BACKLOG, tier)
 
 
 def set_oldest(sources: list[Source], oldest: date | None) -> None:

@@ -24,7 +24,8 @@ SAME_AGAIN: Final = timedelta(hours=1)
 
 @dataclass
 class Source:
-    """The calls of one dataset in one lane. `everyone`: all subjects that may ride along.
+    """The calls of one dataset in one lane about what the same accounts see. `everyone`: all subjects that may ride
+    along; `plants`: those that it is about.
 
     `idle_until`: before then there is nothing to ask for.
     """
@@ -35,6 +36,7 @@ class Source:
     wanting: Wanting
     everyone: Mapping[str, Subject]
     look: Look
+    plants: frozenset[str] = frozenset()
     idle_until: datetime = EVER
     made: int = 0
     calls: deque[Call] = field(default_factory=deque)

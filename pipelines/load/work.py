@@ -119,7 +119,7 @@ class Worker:
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None
         self.fleet_until = self.begun_at
-        self.closed: dict[tuple[str, str], datetime] = {}
+        self.closed: dict[tuple[str, str, frozenset[str]], datetime] = {}
         self.failures: Counter[str] = Counter()
         self.folded_at = self.begun_at
         self.told_at = self.begun_at
@@ -176,7 +176,7 @@ class Worker:
             if now < source.idle_until or now < self._closed_until(source):
                 continue
             reserved = self._reserved(source)
-            allowance = self.asker.allowance(source.endpoint, (), lane=source.lane, reserved=reserved)
+            allowance = self.asker.allowance(source.endpoint, source.plants, lane=source.lane, reserved=reserved)
             if not allowance.granted:
                 until = allowance.next_at or now + REFUSED_FOR
                 # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
@@ -237,8 +237,12 @@ class Worker:
         except EndpointRefused as refused:
             source.rest_until(now + REFUSED_FOR)
             self.report.refuse(source.dataset, refused.error.describe())
-            for lane in WHY:
-                self.closed[source.endpoint, lane] = now + REFUSED_FOR
+            for each in self.sources:
+                if each.endpoint == source.endpoint:
+                    self._close(each, now + REFUSED_FOR)
+            return False
+        except EndpointBroken:
+            self._rest(source, now)
             return False
         except EndpointBroken as broken:
             self.report.failures.append(broken.error.describe())
@@ -247,7 +251,8 @@ class Worker:
         except LoadStopped:
             source.put_back(call)
             raise
-        failed = len(self.report.failures) > failed_before
+        # An account that is out of order fails no call that another one makes in its stead.
+        failed = len(self.report.failures) > failed_before and not carrier.answered
         if failed:
             self._rest(source, now)
         elif others and not source.calls and sum(self.report.cells.values()) == read_before:
@@ -315,6 +320,7 @@ class Worker:
 
     def _take_over(self, fleet: Fleet) -> None:
         """Plan for this fleet from now on; what was planned stays while plants and devices are the same."""
+        self.asker.see(fleet)
         self.asker.refused_plants.update(read_refused(self.services.refused_file))
         if self.on_inventory is not None:
             self.touched.partitioning = self.on_inventory(fleet)
@@ -346,10 +352,10 @@ class Worker:
         return reserved_calls(self.services, self.sources, source.endpoint, self.clock.now())
 
     def _close(self, source: Source, until: datetime) -> None:
-        self.closed[source.endpoint, source.lane] = until
+        self.closed[source.endpoint, source.lane, source.plants] = until
 
     def _closed_until(self, source: Source) -> datetime:
-        return self.closed.get((source.endpoint, source.lane), self.begun_at)
+        return self.closed.get((source.endpoint, source.lane, source.plants), self.begun_at)
 
     def _waits(self) -> bool:
         """Whether a source has work that only the quota, or another worker, holds back."""
@@ -382,9 +388,7 @@ class Worker:
         self.failures["all"] += 1
         self.fleet_until = max(self.fleet_until, rest) if self.fleet is not None else rest
         for source in self.sources:
-            for lane in WHY:
-                key = (source.endpoint, lane)
-                self.closed[key] = max(self.closed.get(key, rest), rest)
+            self._close(source, max(self._closed_until(source), rest))
         return True
 
     # What has landed -----------------------------------------------------------------------------------------------
@@ -416,4 +420,5 @@ class Worker:
 
 def _subjects(fleet: Fleet) -> Iterable[object]:
     plants = fleet.plants.select("plant_code", "time_zone", "grid_connection_date").rows()
-    return [plants, fleet.devices.select("device_id", "plant_code", "device_type_id").rows()]
+    seen = [(account, view.plants, view.devices) for account, view in fleet.views.items()]
+    return [plants, fleet.devices.select("device_id", "plant_code", "device_type_id").rows(), seen]
