@@ -1,15 +1,17 @@
 """`pvms plan`: what a load would cost, without making it."""
 
 import json
+from dataclasses import asdict
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.common import guarded, say, settings_for_command, stdout
-from pipelines.cli.load import Datasets, From, Plants, To, request_of
+from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.load import Datasets, Plants, request_of
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
-from pipelines.load.request import UsageError
+from pipelines.load.request import UsageError, latest_local_date
 from pipelines.planning.estimate import days_until_done
 
 if TYPE_CHECKING:
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
 
 HELP = """Say what a load would cost: calls per endpoint, the least possible, quota a day, days until done.
 
-Nothing is asked of the vendor but the inventory, if the last one is over a day old.
+Without dates: what settings and the policy file want, back to PVMS_HISTORY_START or the grid connection. Below it
+the ways to keep 5-minute data up to date while the past is fetched, what each means for the KPIs, and which one to
+take. Nothing is asked of the vendor but the inventory, if the last one is over a day old.
 
 Examples:
+
+  pvms plan
 
   pvms plan --from 2024-01-01 --to 2024-12-31
 
@@ -27,11 +33,19 @@ Examples:
 """
 
 COLUMNS = ["dataset", "endpoint", "calls", "least possible", "quota a day", "free now", "days"]
+WAYS = ["way", "fresh calls a day", "backlog calls", "days until done", "what it means for the KPIs"]
+
+From = Annotated[
+    date | None, typer.Option("--from", parser=read_date, metavar="DATE", help="First local date; with --to.")
+]
+To = Annotated[
+    date | None, typer.Option("--to", parser=read_date, metavar="DATE", help="Last local date, included; with --from.")
+]
 
 
 def plan(
-    start: From,
-    end: To,
+    start: From = None,
+    end: To = None,
     dataset: Datasets = None,
     plant: Plants = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout.")] = False,
@@ -40,35 +54,80 @@ def plan(
 
     def command() -> int:
         from pipelines.load.asking import LoadStopped
-        from pipelines.load.cost import cost_of
+        from pipelines.load.cost import cost_of, cost_of_wanted
         from pipelines.load.run import check_dates
         from pipelines.load.services import Services
         from pipelines.northbound.clock import SystemClock
 
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
-        request = request_of(start, end, dataset, plant)
+        if (start is None) != (end is None):
+            raise UsageError("Give --from and --to, or neither: then settings and policy say what is wanted.")
+        today = latest_local_date(SystemClock().now())
+        request = request_of(start or today, end or today, dataset, plant)
         check_dates(request, SystemClock().now())
         settings.account  # noqa: B018  a missing account is said first
         if not settings.home.exists():
             raise UsageError("There is no such folder yet. `pvms init` makes it, with a .env to fill in.")
         with Services.open(settings) as services, ConsoleListener() as listener:
             try:
-                cost = cost_of(request, services, listener)
+                cost = (cost_of if start else cost_of_wanted)(request, services, listener)
             except LoadStopped as stopped:
                 raise stopped.error from stopped
         if as_json:
-            stdout.print_json(
-                json.dumps(
-                    [dict(zip((name.replace(" ", "_") for name in COLUMNS), row, strict=True)) for row in rows_of(cost)]
-                )
-            )
+            stdout.print_json(json.dumps(as_dict(cost)))
         else:
             stdout.print(as_table(COLUMNS, rows_of(cost)))
-        say(verdict(cost))
+            if cost.alternatives:
+                stdout.print(as_table(WAYS, ways_of(cost)))
+        for line in (verdict(cost), *advice(cost)):
+            say(line)
         return 0
 
     raise typer.Exit(guarded(command))
+
+
+def as_dict(cost: "Cost") -> dict[str, Any]:
+    """The plan for `--json`."""
+    names = [name.replace(" ", "_") for name in COLUMNS]
+    best = cost.recommended
+    return {
+        "datasets": [dict(zip(names, row, strict=True)) for row in rows_of(cost)],
+        "periods_wanted": cost.wanted,
+        "periods_there": cost.covered,
+        "alternatives": [asdict(way) for way in cost.alternatives],
+        "recommended": {"key": best.alternative.key, "reason": best.reason} if best else None,
+    }
+
+
+def ways_of(cost: "Cost") -> list[tuple[Any, ...]]:
+    """A row per alternative; the recommended one is marked."""
+    best = cost.recommended.alternative.key if cost.recommended else None
+    return [
+        (
+            f"{'* ' if way.key == best else ''}{way.name}",
+            f"{way.fresh_a_day:.1f}",
+            way.backlog,
+            "never" if way.days is None else f"{way.days}",
+            way.effect,
+        )
+        for way in cost.alternatives
+    ]
+
+
+def advice(cost: "Cost") -> list[str]:
+    """Which way to take and why, and what to set for it."""
+    lines = []
+    if cost.no_depth:
+        lines.append(
+            "No past is wanted: set PVMS_HISTORY_START, or since and history_since in PVMS_POLICY_FILE; "
+            "or name dates with --from and --to."
+        )
+    if cost.recommended:
+        way = cost.recommended.alternative
+        setting = f" (PVMS_HISTORY_FRESHNESS_DAYS={way.key[-1]})" if way.key.startswith("freshness_") else ""
+        lines.append(f"Recommended: {way.name}{setting}. {cost.recommended.reason}")
+    return lines
 
 
 def rows_of(cost: "Cost") -> list[tuple[Any, ...]]:

@@ -20,13 +20,14 @@ from pipelines.planning.sweep import Want
 __all__ = ["HistoryCall", "fill_seats", "lower_bound_history", "pack_history"]
 
 
-def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject]) -> list[HistoryCall]:
+def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject], effort: int = EFFORT) -> list[HistoryCall]:
     """Return calls that carry every wanted cell exactly once, as few as the packer can find.
 
     For one zone's devices that all want the same contiguous days it is exactly ceil(devices / 10) times the
     fewest windows of whole local days. Small sets take the least possible. A fleet in several zones stays
     within 5 % of lower_bound_history for a day to a month, or 6 % where single days are missing at random all
     over a month; a year of such fleets comes to 5-7 %. The same cells always give the same plan.
+    `effort` is about how many cells the search may visit.
 
     Sorted by start, then device type. KeyError for a cell of an unknown subject, ValueError for one that is
     no device.
@@ -36,7 +37,7 @@ def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject]) -> list
     wanted = sum(len(device.cells) for devices in by_type.values() for device in devices)
     for device_type_id, devices in by_type.items():
         wants = [device.want for device in devices]
-        for seats in solve(wants, SEATS, SPAN_SECONDS, EFFORT // wanted):
+        for seats in solve(wants, SEATS, SPAN_SECONDS, effort // wanted):
             carried = [(devices[seat.device], seat.first, seat.last) for seat in seats]
             calls.append(_call(device_type_id, carried))
     return sorted(calls, key=lambda call: (call.start, call.device_type_id, call.device_ids))

@@ -111,10 +111,10 @@ def pieces(
     for dataset in REPORT_ORDER:
         ranges = _ranges(dataset, subjects.get(dataset, ()), policy, now, None)
         for first, last in ranges.values():
-            yield from (Piece(Step.REPORTS, dataset, None, *cut) for cut in _cuts(dataset, first, last))
+            yield from (Piece(Step.REPORTS, dataset, None, *cut) for cut in cuts(dataset, first, last))
     ranges = _ranges("device_history", subjects.get("device_history", ()), policy, now, oldest)
     for tier, (begin, end) in sorted(ranges.items(), key=lambda item: item[0] or 0):
-        for first, last in _cuts("device_history", begin, end):
+        for first, last in cuts("device_history", begin, end):
             yield Piece(Step.BACKLOG, "device_history", tier, first, last)
 
 
@@ -179,7 +179,7 @@ def _ranges(
     return found
 
 
-def _cuts(dataset: str, first: date, last: date) -> Iterator[tuple[date, date]]:
+def cuts(dataset: str, first: date, last: date) -> Iterator[tuple[date, date]]:
     """Cut dates where calls end anyway, newest first, always at the same dates."""
     window = DATASETS[dataset].window
     while last >= first:
