@@ -8,10 +8,11 @@ from functools import partial
 from typing import Final
 
 from pipelines.load.asking import Asker
+from pipelines.load.blocks import ranges
 from pipelines.load.fleet import Fleet
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport, LoadRequest
-from pipelines.load.run import check_dates, check_owner_files, check_plants, ranges
+from pipelines.load.run import check_dates, check_owner_files, check_plants
 from pipelines.load.services import Services
 from pipelines.load.wanting import Wanting
 from pipelines.northbound.client import Client
