@@ -35,7 +35,9 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
     elif offline:
         yield ok("network", "left out (--offline)")
     else:
-        for base_url in dict.fromkeys(each.base_url for each in settings.accounts):
+        addresses = [each.base_url for each in settings.accounts]
+        addresses += [each.oauth_url for each in settings.accounts if each.auth == "oauth"]
+        for base_url in dict.fromkeys(addresses):
             for finding in connection.address(base_url, accounts.ImpatientClock().now()):
                 yield finding
                 if finding.level == "fail":

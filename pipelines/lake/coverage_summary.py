@@ -43,6 +43,8 @@ class DatasetSummary:
     newest_data: date | None
     """The newest period (its first local date) that rows are there of."""
     newest_final: date | None
+    first_provisional: date | None
+    """The oldest period that some plant is to be read again of, because it wasn't over when it was read."""
     rows: int
     states: Mapping[str, int]
     last_read_at: datetime | None
@@ -69,6 +71,7 @@ def summary(path: Path) -> list[DatasetSummary]:
         mine = [row for row in groups if row[0] == name]
         newest = [row[7] for row in mine if row[7]]
         final = [row[4] for row in mine if STATES[row[1]] in ("final", "empty")]
+        open_ = [row[3] for row in mine if STATES[row[1]] == "provisional"]
         read = [row[6] for row in mine if row[6] is not None]
         found.append(
             DatasetSummary(
@@ -77,6 +80,7 @@ def summary(path: Path) -> list[DatasetSummary]:
                 last=date.fromisoformat(max(row[4] for row in mine)),
                 newest_data=date.fromisoformat(max(newest)) if newest else None,
                 newest_final=date.fromisoformat(max(final)) if final else None,
+                first_provisional=date.fromisoformat(open_[0]) if open_ else None,
                 rows=sum(row[5] for row in mine),
                 states={state: sum(row[2] for row in mine if STATES[row[1]] == state) for state in STATES},
                 last_read_at=_instant(max(read)) if read else None,

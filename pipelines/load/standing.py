@@ -367,9 +367,12 @@ def _next_fresh(zones: Sequence[str], now: datetime) -> datetime | None:
 def complete_until(standing: Standing) -> date | None:
     """The last date up to which every dataset by day has been read for good."""
     daily = [
-        each.newest_final
+        each
         for each in standing.datasets
         if DATASETS[each.dataset].period == "day" and sum(each.states.values()) > each.states.get("denied", 0)
     ]
-    known = [each for each in daily if each is not None]
-    return min(known) if known and len(known) == len(daily) else None
+    if any(each.newest_final is None for each in daily):
+        return None
+    dates = [each.newest_final for each in daily if each.newest_final]
+    dates += [each.first_provisional - timedelta(days=1) for each in daily if each.first_provisional]
+    return min(dates, default=None)

@@ -32,7 +32,7 @@ YESTERDAY = date(2026, 6, 9)
 
 def dataset(name: str = "device_history", calls_left: int = 0, **states: int) -> DatasetSummary:
     known = {"missing": 0, "denied": 0, "suspect": 0, "provisional": 0, "final": 10, "empty": 0, **states}
-    return DatasetSummary(name, YESTERDAY, YESTERDAY, YESTERDAY, YESTERDAY, 100, known, NOW, calls_left)
+    return DatasetSummary(name, YESTERDAY, YESTERDAY, YESTERDAY, YESTERDAY, None, 100, known, NOW, calls_left)
 
 
 def endpoint(name: str, next_at: datetime | None = None, **other: Any) -> EndpointStanding:
@@ -88,6 +88,10 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
     ("found", "said"),
     [
         (standing(), "All is there up to 2026-06-09; next fresh data about 2026-06-10 14:05 UTC."),
+        (
+            standing(datasets=(replace(dataset(), first_provisional=YESTERDAY),), settled_until=None),
+            "All is there up to 2026-06-08; next",
+        ),
         (
             standing(settled_until=YESTERDAY + timedelta(days=1)),
             "All is there up to 2026-06-09; later days can be had, but nothing is asking: run pvms load.",
