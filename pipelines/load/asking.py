@@ -34,6 +34,7 @@ from pipelines.northbound.errors import (
 )
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.ledger import Allowance
+from pipelines.northbound.requests import is_plant_code
 
 LONG_WAIT_SECONDS: Final = 60.0
 """Waits above this are announced, so that a person who watches knows why nothing moves."""
@@ -241,6 +242,12 @@ class Asker:
         return frozenset(caller.name for caller in self._open(endpoint) if caller.names(endpoint))
 
     def _ask(self, purpose: _Purpose, batch: _Batch) -> Iterator[Reply | Rejected]:
+        # One odd code must not spoil the call for the others; its devices can be asked for by their ids.
+        odd = {each for each in batch.subjects if batch.plant_of[each] == each and not is_plant_code(each)}
+        for plant in sorted(odd):
+            self.report.refuse(f"plant {plant}", "Its code is empty or holds a comma, so no call can name it.")
+        if odd:
+            batch = batch.part([each for each in batch.subjects if each not in odd])
         waiting: QuotaExhausted | None = None
         for callers, part in self._dealt(purpose, batch):
             try:

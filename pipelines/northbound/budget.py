@@ -17,7 +17,7 @@ counter stays paced until other quotas are set.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
@@ -163,22 +163,24 @@ def burst_shown(calls: Iterable[tuple[int, int]], window: int, limit: int) -> in
     return min(best, limit)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Seat:
+class Seat(NamedTuple):
     """A call that still counts: when the window lets go of it at the latest, and whether a backlog made it."""
 
     free_at: int
-    backlog: bool = False
+    backlog: int = 0
 
 
 def window_opens(seats: Sequence[Seat], limit: int, reserved: int) -> int | None:
-    """When one call more fits beside these (oldest first): 0 if it does now, None if it never will.
+    """When one call more fits beside these (first to be free first): 0 if it does now, None if it never will.
 
     ``reserved`` calls are kept for the other lanes, less what those have made in the window.
     """
     if reserved >= limit:
         return None
-    used, others = len(seats), sum(not seat.backlog for seat in seats)
+    used = len(seats)
+    if not reserved:
+        return seats[used - limit].free_at if used >= limit else 0
+    others = used - sum(seat.backlog for seat in seats)
     opens = 0
     for seat in seats:
         if used + max(0, reserved - others) < limit:

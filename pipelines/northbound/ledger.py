@@ -244,7 +244,7 @@ class Ledger:
         counter = self._book.counter(endpoint)
         limit, window = counter.limit(counts), _window(counter)
         with self._file.writing() as db:
-            shift = _clock(db, account).shift
+            shift, _ = _shift(db, account)
             instant = _micros(now) + shift
             found = db.execute("SELECT called_at FROM calls WHERE call_id = ?", (call_id,)).fetchone()
             began = found[0] if found else instant
@@ -271,7 +271,7 @@ class Ledger:
         make the rest longer. Returns when it ends.
         """
         with self._file.writing() as db:
-            shift = _clock(db, account).shift
+            shift, _ = _shift(db, account)
             instant = _micros(now) + shift
             found = db.execute("SELECT called_at FROM calls WHERE call_id = ?", (call_id,)).fetchone()
             pause = next_pause(_pause(db, account), found[0] if found else instant, instant, code)
@@ -293,7 +293,7 @@ class Ledger:
     def server_now(self, account: str, now: datetime) -> datetime:
         """This machine's ``now`` by the server's clock, to within a few seconds."""
         with self._file.reading() as db:
-            return _instant(_micros(now) + _clock(db, account).shift)
+            return _instant(_micros(now) + _shift(db, account)[0])
 
     def clock(self, account: str) -> ClockReport:
         """How far this machine's clock is from the server's."""
@@ -306,7 +306,7 @@ class Ledger:
         counter = self._book.counter(endpoint)
         limit, window = counter.limit(counts), _window(counter)
         with self._file.reading() as db:
-            pace, shift = _pace(db, account, counter), _clock(db, account).shift
+            pace, (shift, _) = _pace(db, account, counter), _shift(db, account)
         if pace.refused_at is None:
             return None
         spacing = pace.spacing(window, limit)
@@ -399,10 +399,10 @@ class _Found:
 def _look(db: sqlite3.Connection, asked: _Asked, now: datetime, *, mark: bool = False) -> _Found:
     """All that speaks for or against a call now; ``mark`` rows from the future (in a transaction that writes)."""
     account, counter = asked.account, asked.counter
-    clock = _clock(db, account)
-    instant, window = _micros(now) + clock.shift, _window(counter)
+    shift, shifted_at = _shift(db, account)
+    instant, window = _micros(now) + shift, _window(counter)
     limit = counter.limit(asked.counts)
-    seats, open_since, strays = _seats(db, account, counter, instant, window, clock.shifted_at)
+    seats, open_since, strays = _seats(db, account, counter, instant, window, shifted_at)
     if strays and mark:
         db.execute(
             "UPDATE calls SET noticed_at = ? WHERE called_at > ? AND noticed_at IS NULL",
@@ -424,7 +424,7 @@ def _look(db: sqlite3.Connection, asked: _Asked, now: datetime, *, mark: bool = 
         granted = next_at <= instant
         allowance = Allowance(
             granted,
-            None if granted else _instant(next_at - clock.shift),
+            None if granted else _instant(next_at - shift),
             len(seats),
             limit,
             None if granted else closed_by,
@@ -432,35 +432,52 @@ def _look(db: sqlite3.Connection, asked: _Asked, now: datetime, *, mark: bool = 
     return _Found(allowance, instant, window, pace, strays)
 
 
+_SEATS: Final = """
+SELECT
+    CASE
+        WHEN noticed_at IS NOT NULL THEN noticed_at
+        WHEN called_at > :future THEN :now
+        WHEN ended_at IS NULL THEN called_at + :longest
+        ELSE max(called_at, ended_at) + CASE WHEN ended_at < :shifted_at THEN :step ELSE 0 END
+    END + :window AS free_at,
+    lane = 'backlog',
+    CASE
+        WHEN noticed_at IS NOT NULL THEN 0
+        WHEN called_at > :future THEN -1
+        WHEN ended_at IS NULL THEN called_at
+        ELSE 0
+    END
+FROM calls
+WHERE account = :account AND endpoint IN ({names}) AND counted = 1 AND called_at > :since AND free_at > :now
+ORDER BY free_at
+"""
+"""When a call leaves the window, whether a backlog made it, and 0, or when it began if it hasn't ended, or -1 if it
+lies in the future and isn't marked yet. A call from before the last step of the clock was timed to within that step."""
+
+
 def _seats(
     db: sqlite3.Connection, account: str, counter: Counter, now: int, window: int, shifted_at: int | None
 ) -> tuple[list[Seat], int | None, bool]:
     """The calls that still hold a seat, the first to be free first; the beginning of the latest that hasn't ended;
     and whether some lie in the future and aren't marked yet."""
-    future = now + _TOLERANCE
-    query = (
-        "SELECT called_at, ended_at, noticed_at, lane = 'backlog' FROM calls WHERE account = ? "  # noqa: S608
-        f"AND endpoint IN ({_marks(counter)}) AND counted = 1 AND called_at > ?"
-    )
-    found = db.execute(query, (account, *counter.endpoints, now - window - 2 * budget.LONGEST_CALL)).fetchall()
-    strays = any(called_at > future and noticed_at is None for called_at, _, noticed_at, _ in found)
-    seats = []
-    open_since = None
-    for called_at, ended_at, noticed_at, backlog in found:
-        if called_at > future or noticed_at is not None:
-            end = noticed_at or now
-        elif ended_at is None:
-            end = called_at + budget.LONGEST_CALL
-            open_since = max(called_at, open_since or 0)
-        else:
-            end = max(called_at, ended_at)
-        if shifted_at is not None and end < shifted_at:
-            # Written under another estimate of the server's clock, which was right to within a step.
-            end += SKEW_STEP
-        if end + window > now:
-            seats.append(Seat(end + window, bool(backlog)))
-    seats.sort()
-    return seats, open_since, strays
+    names = {f"name{number}": name for number, name in enumerate(counter.endpoints)}
+    found = db.execute(
+        _SEATS.format(names=", ".join(f":{each}" for each in names)),
+        {
+            **names,
+            "account": account,
+            "now": now,
+            "future": now + _TOLERANCE,
+            "since": now - window - 2 * budget.LONGEST_CALL,
+            "longest": budget.LONGEST_CALL,
+            "window": window,
+            "shifted_at": -1 if shifted_at is None else shifted_at,
+            "step": SKEW_STEP,
+        },
+    ).fetchall()
+    odd = [began for _, _, began in found if began]
+    open_since = max((began for began in odd if began > 0), default=None)
+    return [Seat(free_at, backlog) for free_at, backlog, _ in found], open_since, -1 in odd
 
 
 def _pace(db: sqlite3.Connection, account: str, counter: Counter) -> Pace:
@@ -486,6 +503,12 @@ def _put_pace(db: sqlite3.Connection, account: str, counter: Counter, pace: Pace
 def _pause(db: sqlite3.Connection, account: str) -> Pause | None:
     row = db.execute("SELECT number, noted_at, closed_until, code FROM pauses WHERE account = ?", (account,)).fetchone()
     return Pause(*row) if row else None
+
+
+def _shift(db: sqlite3.Connection, account: str) -> tuple[int, int | None]:
+    """What is added to this machine's time, and when that last changed."""
+    row = db.execute("SELECT shift, shifted_at FROM clocks WHERE account = ?", (account,)).fetchone()
+    return row if row else (0, None)
 
 
 def _clock(db: sqlite3.Connection, account: str) -> ClockState:

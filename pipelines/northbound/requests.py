@@ -132,9 +132,14 @@ def alarms_body(
     return body
 
 
+def is_plant_code(code: str) -> bool:
+    """Can a call name this plant? Codes are sent in one text with commas between them."""
+    return bool(code.strip()) and "," not in code
+
+
 def _plants(endpoint: str, codes: Sequence[str]) -> str:
     for code in codes:
-        if not code.strip() or "," in code:
+        if not is_plant_code(code):
             raise _refused(endpoint, f"{code!r} is no plant code")
     return _joined(endpoint, list(codes), ENDPOINTS[endpoint].max_plants, "plants")
 

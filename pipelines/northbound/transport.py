@@ -89,10 +89,13 @@ class Transport:
                 follow_redirects=False,
                 cookies=jar,
             )
-        except (httpx.InvalidURL, ValueError) as error:
+        except (httpx.InvalidURL, ValueError, ImportError):
+            # "from None": the library's words may quote a piece of the password, where that holds a / or the like.
             raise ServerUnreachable(
-                f"the proxy settings of the environment can't be used: {error}", transient=False
-            ) from error
+                f"the proxy settings of the environment can't be used ({_proxy_variables()}): the form is "
+                "http://user:password@host:port, with signs such as / @ : in the password written as %2F %40 %3A",
+                transient=False,
+            ) from None
 
     def post(self, path: str, json_body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
         """Send one request and take the whole answer in; TransportError's tree if none came."""
@@ -150,6 +153,12 @@ def post_elsewhere(url: str, json_body: Mapping[str, Any], *, timeout_s: float) 
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         # The library's own words may hold the address.
         raise BadAnswer(f"the exchange failed ({type(error).__name__})") from None
+
+
+def _proxy_variables() -> str:
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    found = [each for name in names for each in (name, name.lower()) if os.environ.get(each)]
+    return ", ".join(found) or "the system's"
 
 
 def checked_base_url(base_url: str) -> str:

@@ -258,3 +258,20 @@ def test_a_negative_yield_is_told_and_does_not_stop_the_warehouse(tmp_path: Path
     odd = [name for name, status in nodes.items() if status == "warn"]
     assert any("pv_energy_kwh" in name for name in odd)
     assert (tmp_path / "warehouse.duckdb").exists()
+
+
+def test_a_plant_whose_code_holds_a_comma_is_left_out_and_named(tmp_path: Path) -> None:
+    """Codes are sent in one text with commas between them."""
+    asked: list[str] = []
+
+    def listed(body: Mapping[str, Any]) -> list[Any]:
+        asked.append(body["stationCodes"])
+        return [device()]
+
+    house = House(
+        tmp_path, stations=lambda _: [plant(), plant("P,2")], getDevList=listed, getKpiStationHour=hours(0, 23)
+    )
+    report = house.load(1, 1, "plant_hourly")
+    assert asked == ["P1"]
+    assert house.states("plant_hourly") == {1: ("final", 24)}
+    assert [(each.what, "comma" in each.why) for each in report.refusals] == [("plant P,2", True)]

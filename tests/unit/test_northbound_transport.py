@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -150,6 +151,25 @@ def test_a_proxy_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(errors.ServerUnreachable, match="proxy settings") as stopped:
         Transport("https://eu5.example")
     assert not stopped.value.transient
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:sec/ret@proxy:3128",
+        "http://user:secret@proxy:port",
+        "ftp://user:secret@proxy",
+        "socks5://u:secret@p:1",
+    ],
+)
+def test_a_proxy_setting_that_makes_no_sense_isn_t_quoted(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(errors.ServerUnreachable, match=r"HTTPS_PROXY.*%2F") as stopped:
+        Transport("https://eu5.example")
+    told = "".join(traceback.format_exception(stopped.value))
+    assert "sec" not in told.replace("second", "")
 
 
 @pytest.fixture(scope="module")
