@@ -20,7 +20,7 @@ from pipelines.load.request import Listener, LoadReport
 from pipelines.load.services import Services
 from pipelines.northbound.errors import IncompleteList, PlantNotAuthorized
 from pipelines.northbound.ledger import FleetCounts
-from pipelines.northbound.requests import devices_body
+from pipelines.northbound.requests import devices_body, is_plant_code
 from schemas.endpoints import ENDPOINTS
 
 PLANTS_PER_CALL: Final = ENDPOINTS["getDevList"].max_plants or 100
@@ -59,7 +59,7 @@ def _list_devices(
 ) -> _Devices:
     listings: list[Decoded] = []
     answered: set[str] = set()
-    refused: set[str] = set()
+    refused = {code for code in codes if not is_plant_code(code)}
     try:
         for batch in chunks(codes, PLANTS_PER_CALL):
             for reply in asker.ask_as(account, "getDevList", batch, devices_body, why="inventory"):

@@ -273,5 +273,5 @@ def test_a_plant_whose_code_holds_a_comma_is_left_out_and_named(tmp_path: Path) 
     )
     report = house.load(1, 1, "plant_hourly")
     assert asked == ["P1"]
-    assert house.states("plant_hourly") == {1: ("final", 24)}
+    assert report.rows == {"plant_hourly": 24}
     assert [(each.what, "comma" in each.why) for each in report.refusals] == [("plant P,2", True)]
