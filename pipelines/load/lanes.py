@@ -1,7 +1,7 @@
 """The sources of a fleet's work in the order of their worth, and what a backlog must leave to fresh data."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 from pipelines.load.fleet import Fleet
@@ -14,7 +14,6 @@ from pipelines.planning.cells import Subject
 from pipelines.planning.policy import Policy
 from pipelines.planning.worth import FRESH_ORDER, REPORT_ORDER, Step
 from schemas.datasets import DATASETS
-from schemas.endpoints import ENDPOINTS
 
 TIERS: Final = (0, 1)
 """Inverters, meters and weather stations; then batteries and the rest."""
@@ -73,17 +72,11 @@ def set_oldest(sources: list[Source], oldest: date | None) -> None:
 
 def reserved_calls(services: Services, sources: list[Source], endpoint: str, now: datetime) -> int:
     """Calls of an endpoint's window that fresh data will need: so many a backlog must leave to them."""
-    policy = services.settings.account.flow_control
-    quota = ENDPOINTS[endpoint].quotas[policy]
-    window = timedelta(seconds=quota.window_seconds)
+    ledger = services.client.ledger
+    _, window = ledger.quota(endpoint, services.client.counts)
+    sharing = ledger.sharing(endpoint)
     return sum(
         source.look.reserve(now, window)
         for source in sources
-        if isinstance(source.look, FreshLook)
-        and (source.endpoint == endpoint or (quota.shared and _shares(source.endpoint, policy, quota.shared)))
+        if isinstance(source.look, FreshLook) and source.endpoint in sharing
     )
-
-
-def _shares(endpoint: str, policy: str, counter: str) -> bool:
-    quota = ENDPOINTS[endpoint].quotas.get(policy)
-    return quota is not None and quota.shared == counter
