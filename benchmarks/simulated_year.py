@@ -218,6 +218,7 @@ class _Crew:
 
     def __init__(self, options: argparse.Namespace, base_url: str, port: int, home: Path) -> None:
         self.kills = 0
+        self._said = home / "workers.txt"
         options_of_all = [item for item in sys.argv[1:] if item != "--json"]
         self._command = [sys.executable, __file__, *options_of_all, "--worker", base_url, str(port), str(home)]
         if options.profile is not None:
@@ -231,7 +232,8 @@ class _Crew:
         # One thread for data frames of a few rows: more would only get in each other's way.
         environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
         command = self._profiled if first else self._command
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        with self._said.open("a") as said:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
 
     def replace(self, number: int, before: Callable[[], None]) -> None:
         """Kill a worker at once and start another."""
@@ -253,7 +255,7 @@ class _Crew:
                     time.sleep(0.05)
                     continue
                 if process.returncode:
-                    raise RuntimeError(f"worker {number} failed with exit code {process.returncode}")
+                    raise RuntimeError(f"worker {number} failed:\n{self._said.read_text()[-4000:]}")
                 told.append(json.loads(output.splitlines()[-1]))
                 break
         return told

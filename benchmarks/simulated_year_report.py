@@ -102,7 +102,8 @@ def _cells(
         "missing": missing.height,
         "rows landed, repeats included": int(rows["times"].sum() or 0),
     }
-    for dataset, subject, day in missing.sort("dataset", "local_date", "subject").head(5).iter_rows():
+    keys = ["dataset", "local_date", "subject"]
+    for dataset, day, subject in missing.select(keys).sort(keys).head(5).iter_rows():
         told[f"missing {dataset} {subject}"] = day
     for dataset, count in missing["dataset"].value_counts().iter_rows():
         told[f"missing of {dataset}"] = count
@@ -184,9 +185,8 @@ def _backlog(
     done = None if missing else datetime.fromtimestamp(at["first_at"].max() or 0, UTC)  # type: ignore[arg-type]
     taken = [r for r in counted(records, HISTORY) if done is None or r.at <= done]
     lost = sum(r.fault in USELESS or r.fail_code == 20056 for r in taken)
-    at_once = {"rolling": limit.calls, "day": limit.calls, "bucket": burst}[options.window]
-    least = _least_days(least_calls, a_day, 0, limit.calls, at_once)
-    least_with_faults = _least_days(least_calls, a_day, lost, limit.calls, at_once)
+    least = _least_days(least_calls, a_day, limit.calls, options.window, burst)
+    least_with_faults = _least_days(least_calls + lost, a_day, limit.calls, options.window, burst)
     days = None if done is None else (done - start) / _DAY
     return {
         "device days": len(backlog),
@@ -199,7 +199,7 @@ def _backlog(
         "done on day": None if days is None else round(days, 2),
         "least days": round(least, 2),
         "least days with these faults": round(least_with_faults, 2),
-        "ratio": None if days is None else round(days / least_with_faults, 4),
+        "ratio": None if days is None else round(days / max(least_with_faults, 1 / 24), 4),
     }
 
 
@@ -211,9 +211,18 @@ def _day_cells(subjects: Mapping[str, Subject], first: date, last: date) -> list
     ]
 
 
-def _least_days(backlog: int, a_day: float, lost: int, limit: int, at_once: int) -> float:
-    """Days until the calls beside fresh need come to those of the backlog; `at_once` may go out on the spot."""
-    return max(0.0, (backlog + lost - at_once) / (limit - a_day))
+def _least_days(backlog: int, a_day: float, limit: int, window: str, burst: int) -> float:
+    """Days until the calls that the quota grants beside fresh need come to those of the backlog.
+
+    A rolling window and a calendar day grant all of a day's calls at once, a bucket its burst and then evenly.
+    """
+    hours = 0
+    while True:
+        days = hours / 24
+        granted = burst + limit * days if window == "bucket" else limit * (hours // 24 + 1)
+        if granted >= backlog + a_day * (hours // 24):
+            return days
+        hours += 1
 
 
 # What was promised -------------------------------------------------------------------------------------------------
