@@ -182,7 +182,7 @@ def _backlog(
         orient="row",
     ).join(rows.filter(pl.col("dataset") == "device_history"), on=["subject", "local_date"], how="left")
     missing = at["first_at"].null_count()
-    done = None if missing else datetime.fromtimestamp(at["first_at"].max() or 0, UTC)  # type: ignore[arg-type]
+    done = None if missing else datetime.fromtimestamp((at["first_at"].max() or 0) + 1, UTC)
     taken = [r for r in counted(records, HISTORY) if done is None or r.at <= done]
     lost = sum(r.fault in USELESS or r.fail_code == 20056 for r in taken)
     least = _least_days(least_calls, a_day, limit.calls, options.window, burst)

@@ -170,16 +170,17 @@ def _body_of(call: Call, dataset: str) -> Callable[[Sequence[str]], Mapping[str,
 def answered_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], now: datetime) -> Iterator[Cell]:
     """Every cell that an answer to `call` speaks for: also days of the window that nobody had asked for."""
     if isinstance(call, HistoryCall):
-        first = call.start - timedelta(days=1)
-        for subject in subjects.values():
-            for cell in wanted_cells(dataset, [subject], first.date(), call.end.date() + timedelta(days=1), now):
-                window = period_window("day", cell.period, subject.zone)
-                if call.start <= window.start and window.end <= call.end:
-                    yield cell
+        first, last = call.start.date() - timedelta(days=1), call.end.date() + timedelta(days=1)
+        for cell in wanted_cells(dataset, subjects.values(), first, last, now):
+            window = period_window("day", cell.period, subjects[cell.subject].zone)
+            if call.start <= window.start and window.end <= call.end:
+                yield cell
         return
-    for subject in subjects.values():
-        start, end = _report_span(dataset, call.instant, subject, now)
-        yield from wanted_cells(dataset, [subject], start, end, now)
+    spans: dict[tuple[date, date], list[Subject]] = {}
+    for subject, span in zip(subjects.values(), _report_spans(dataset, call.instant, subjects, now), strict=True):
+        spans.setdefault(span, []).append(subject)
+    for (start, end), alike in spans.items():
+        yield from wanted_cells(dataset, alike, start, end, now)
 
 
 def served_cells(
@@ -190,16 +191,33 @@ def served_cells(
     Not those beside what a report's instant selects: a label on the midnight after a day says nothing of the next.
     """
     found = rows.select(pl.col(subject_column(dataset)).cast(pl.String), "local_date").unique()
+    spans = (
+        {}
+        if isinstance(call, HistoryCall)
+        else dict(zip(subjects, _report_spans(dataset, call.instant, subjects, now), strict=True))
+    )
     for subject, period in found.iter_rows():
         if isinstance(call, HistoryCall):
             window = period_window("day", period, subjects[subject].zone)
             if window.start < call.start or call.end < window.end:
                 continue
         elif DATASETS[dataset].window != "life":
-            start, end = _report_span(dataset, call.instant, subjects[subject], now)
+            start, end = spans[subject]
             if not start <= period <= end:
                 continue
         yield Cell(dataset, subject, period)
+
+
+def _report_spans(
+    dataset: str, instant: datetime, subjects: Mapping[str, Subject], now: datetime
+) -> Iterator[tuple[date, date]]:
+    """What `_report_span` says of each subject, reckoned once for those of one zone and age."""
+    known: dict[tuple[str, date | None], tuple[date, date]] = {}
+    for subject in subjects.values():
+        key = subject.zone, subject.connected
+        if key not in known:
+            known[key] = _report_span(dataset, instant, subject, now)
+        yield known[key]
 
 
 def _report_span(dataset: str, instant: datetime, subject: Subject, now: datetime) -> tuple[date, date]:

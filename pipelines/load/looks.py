@@ -4,7 +4,7 @@ A look says which pieces there are, best first, and which cells of a piece are w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
 
@@ -65,6 +65,8 @@ class FreshLook:
     dataset: str
     subjects: Mapping[str, Subject]
     policy: Policy
+    _due: Mapping[Cell, datetime] = field(default_factory=dict)
+    _due_until: datetime = datetime.min.replace(tzinfo=UTC)  # noqa: RUF009 a constant
     _waves: Sequence[Wave] = ()
     _waves_until: datetime = datetime.min.replace(tzinfo=UTC)  # noqa: RUF009 a constant
 
@@ -74,7 +76,7 @@ class FreshLook:
 
     def todo(self, piece: Dates, now: datetime) -> list[Cell]:
         """What has come due and wasn't read since."""
-        due = due_cells(self.waves(now), now)
+        due = self._due_at(now)
         known = _known(self.services, self.dataset, list(due))
         declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
         return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
@@ -100,6 +102,14 @@ class FreshLook:
     def reserve(self, now: datetime, window: timedelta) -> int:
         """Calls that the days that come due within a window from now will cost."""
         return reserve(self.waves(now), now, window)
+
+    def _due_at(self, now: datetime) -> Mapping[Cell, datetime]:
+        """The cells that have come due; the same until the next ones do."""
+        if now >= self._due_until:
+            waves = self.waves(now)
+            self._due = due_cells(waves, now)
+            self._due_until = min(next_due(waves, now) or NEVER, self._waves_until)
+        return self._due
 
     def waves(self, now: datetime) -> Sequence[Wave]:
         """The days of the last week and those to come, by the time they come due."""

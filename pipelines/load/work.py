@@ -110,6 +110,7 @@ class Worker:
     def __post_init__(self) -> None:
         """Open nothing yet; the first look at the fleet is the first piece of work."""
         self.watch = self.listener or Silent()
+        self.touched.with_samples = self.listener is not None
         self.clock = self.services.clock
         self.begun_at = self.clock.now()
         self.owner, self.search_owner = new_owner(), new_owner()
