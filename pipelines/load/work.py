@@ -245,10 +245,6 @@ class Worker:
         except EndpointBroken:
             self._rest(source, now)
             return False
-        except EndpointBroken as broken:
-            self.report.failures.append(broken.error.describe())
-            self._rest(source, now)
-            return False
         except LoadStopped:
             source.put_back(call)
             raise
