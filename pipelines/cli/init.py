@@ -53,6 +53,10 @@ SMARTPVMS_PASSWORD=
 #PVMS_HOME=data
 # First local date wanted. Unset: what was ever asked for.
 #PVMS_HISTORY_START=2025-01-01
+# Days that fresh 5-minute data may wait to ride together: 1, 2 or 3. `pvms plan` recommends one.
+#PVMS_HISTORY_FRESHNESS_DAYS=1
+# Datasets, depth and freshness by groups of plants (TOML).
+#PVMS_POLICY_FILE=policy.toml
 # What the interface does not tell, or tells wrongly: CSV with plant_code,time_zone,dc_kwp,...
 # and device_id,unit,power_sign,...
 #PVMS_PLANTS_FILE=plants.csv

@@ -11,6 +11,7 @@ from pipelines.load.asking import Asker
 from pipelines.load.blocks import ranges
 from pipelines.load.fleet import Fleet
 from pipelines.load.inventory import ensure_inventory
+from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport, LoadRequest
 from pipelines.load.run import check_dates, check_owner_files, check_plants
 from pipelines.load.services import Services
@@ -133,9 +134,10 @@ class _Costing:
     def of_policy(self) -> Cost:
         now = self.services.clock.now()
         tallies = {}
+        oldest = OldestSearch(self.services, {}, self.policy).found
         for dataset in self.datasets:
             subjects = self.fleet.subjects(dataset, self.request.plants)
-            parts = list(pieces({dataset: list(subjects.values())}, self.policy, now))
+            parts = list(pieces({dataset: list(subjects.values())}, self.policy, now, oldest))
             fresh = list(due_cells(scheduled(dataset, subjects.values(), self.policy, now), now))
 
             tallies[dataset] = self._tally(

@@ -41,7 +41,6 @@ def invoke(*arguments: str) -> Result:
     "arguments",
     [
         ["nonsense"],
-        ["load"],
         ["load", "--from", "2025-01-01"],
         ["load", "--from", "2025-02-30", "--to", "2025-03-01"],
         ["load", "--from", "01.02.2025", "--to", "2025-03-01"],
