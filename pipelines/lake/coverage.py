@@ -45,6 +45,10 @@ create table if not exists claim (
     primary key (dataset, period, subject)
 ) without rowid;
 create index if not exists claim_by_owner on claim (owner);
+create table if not exists retired (subject text primary key) without rowid;
+-- Nothing will come any more of what no account lists: it isn't missing.
+create view if not exists live_cell as
+    select * from cell where not (state = 'missing' and subject in (select subject from retired));
 """
 
 # A refusal teaches nothing about what was read and settled before it. An answer that is older than what is known
@@ -92,7 +96,7 @@ select
         else 'empty'
     end as state,
     max(extracted_at) as extracted_at
-from cell
+from live_cell
 group by dataset, plant_code, period
 order by dataset, plant_code, period
 """
@@ -251,6 +255,12 @@ class Coverage:
                 "select period from cell where dataset = ? and rows > 0 order by period desc limit 1", (dataset,)
             ).fetchone()
         return date.fromisoformat(found[0]) if found else None
+
+    def retire(self, subjects: Collection[str]) -> None:
+        """Say which plants and devices are retired, all of them: what is missing of these isn't counted."""
+        with self._transaction() as connection:
+            connection.execute("delete from retired")
+            connection.executemany("insert into retired values (?)", [(each,) for each in sorted(set(subjects))])
 
     def rollup(self) -> pl.DataFrame:
         """The rows of ops.coverage, one per dataset, plant and period.

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from pipelines.lake.coverage import Coverage
 from schemas.datasets import DATASETS
 from schemas.endpoints import ENDPOINTS
 
@@ -22,7 +23,7 @@ _PLANT_PERIODS: Final = f"""
 select dataset, rank, count(*), min(period), max(period), sum(rows), max(extracted_at), max(iif(rows > 0, period, null))
 from (
     select dataset, period, min(case state {_RANK} end) as rank, sum(rows) as rows, max(extracted_at) as extracted_at
-    from cell group by dataset, plant_code, period
+    from live_cell group by dataset, plant_code, period
 )
 group by dataset, rank
 """  # noqa: S608  built from constants
@@ -63,6 +64,7 @@ class Denied:
 
 def summary(path: Path) -> list[DatasetSummary]:
     """Every dataset that coverage knows, in the catalog's order."""
+    Coverage(path)  # makes what a file of an earlier version lacks
     with closing(sqlite3.connect(path, timeout=60)) as db:
         groups = db.execute(_PLANT_PERIODS).fetchall()
         left = _calls_left(db)
@@ -113,7 +115,7 @@ def _calls_left(db: sqlite3.Connection) -> dict[str, int]:
         endpoint = ENDPOINTS[spec.endpoint]
         seats = endpoint.max_plants if spec.subject == "plant" else endpoint.max_devices
         query = (
-            f"select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects from cell "  # noqa: S608
+            f"select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects from live_cell "  # noqa: S608
             f"where dataset = ?2 and state in ('missing', 'suspect') group by {windows[spec.window]})"
         )
         (calls,) = db.execute(query, (seats or 1, name)).fetchone()

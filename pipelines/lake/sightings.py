@@ -112,5 +112,13 @@ def flag_retired(lake: Lake, accounts: Collection[str]) -> dict[str, list[str]]:
     return fresh
 
 
+def retired_ids(lake: Lake) -> list[str]:
+    """Plant codes and device ids, as texts, of all that is retired."""
+    found = []
+    for table, key in (("plants", "plant_code"), ("devices", "device_id")):
+        found += lake.read(table, [key, "retired_at"]).drop_nulls("retired_at")[key].cast(pl.String).to_list()
+    return found
+
+
 def _flagged(rows: pl.DataFrame, key: str, gone: pl.DataFrame) -> pl.DataFrame:
     return rows.drop("retired_at").join(gone, on=key, how="left").select(rows.columns)

@@ -8,7 +8,7 @@ from filelock import FileLock
 from filelock import Timeout as LockedElsewhere
 
 from pipelines.lake.paths import paths_of
-from pipelines.lake.sightings import flag_retired
+from pipelines.lake.sightings import flag_retired, retired_ids
 from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, LoadStopped
 from pipelines.load.fleet import Fleet, View, current_fleet
 from pipelines.load.listing import list_account
@@ -127,7 +127,9 @@ def _error_of(failure: Failure) -> NorthboundError:
 
 
 def _tell_of_retired(services: Services, listener: Listener) -> None:
-    for code in flag_retired(services.lake, services.clients.keys())["plants"]:
+    fresh = flag_retired(services.lake, services.clients.keys())
+    services.coverage.retire(retired_ids(services.lake))
+    for code in fresh["plants"]:
         listener.message(
             f"Plant {code} is listed no more, for a day by now: nothing is asked about it until it is. Its data stay."
         )
