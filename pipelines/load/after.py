@@ -2,6 +2,10 @@
 
 import logging
 import sqlite3
+from typing import Final
+
+import polars as pl
+from deltalake.exceptions import DeltaError
 
 from pipelines.lake.errors import LakeError
 from pipelines.load import notify
@@ -11,6 +15,12 @@ from pipelines.load.watch import watch
 from pipelines.northbound.errors import NorthboundError
 
 _log = logging.getLogger(__name__)
+
+FORESEEABLE: Final = (
+    *(OSError, sqlite3.Error, DeltaError, pl.exceptions.PolarsError),
+    *(LakeError, NorthboundError, ValueError, LookupError),
+)
+"""A disk, a file of state or a table that can't be read: the load that has just ended was no worse for it."""
 
 
 def after_load(services: Services, report: LoadReport) -> None:
@@ -22,5 +32,5 @@ def after_load(services: Services, report: LoadReport) -> None:
         return
     try:
         watch(services.settings, services.clock.now(), services=services, report=report)
-    except (OSError, sqlite3.Error, LakeError, NorthboundError, ValueError) as error:
+    except FORESEEABLE as error:
         _log.warning("What is to be told after a load could not be found out: %s", error)
