@@ -83,7 +83,7 @@ ZONES = ("Europe/Madrid", "America/Sao_Paulo", "Asia/Bangkok", "Pacific/Norfolk"
 START = date(2026, 9, 20)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(ZONES), st.sampled_from((1, 39)), st.integers(0, 12)), min_size=1, max_size=14)
 )

@@ -211,7 +211,7 @@ def test_fresh_data_respect_the_group():
 
 
 def test_reports_back_to_the_grid_connection_are_few_calls():
-    plants = [Subject(f"NE={n}", f"NE={n}", None, "Europe/Madrid", date(2016, 1, 1)) for n in range(100)]
+    plants = [Subject(f"NE={n}", f"NE={n}", None, "Europe/Madrid", date(2016, 1, 1)) for n in range(20)]
     policy = Policy(Group("default", since=FROM_GRID_CONNECTION))
     subjects = {plant.id: plant for plant in plants}
     calls = [
