@@ -48,7 +48,7 @@ class Home:
                 "device_id": one,
                 "plant_code": plant,
                 "device_sn": sn,
-                "device_type_id": kind,
+                "device_type_id": 1,
                 "device_name": f"D{one % 10}",
             }
             for one, (plant, sn) in (devices if answered else {}).items()
