@@ -35,6 +35,8 @@ SMARTPVMS_PASSWORD=
 # Language of alarm texts.
 #SMARTPVMS_LANGUAGE=en_US
 
+# Several accounts in place of this one: PVMS_ACCOUNTS_FILE names a TOML file with a table each (docs/first-steps.md, 6).
+
 # --- OAuth Connect in place of user name and password (reference 3.1): then run `pvms login`. ---
 #SMARTPVMS_AUTH=account
 # What the vendor sent when the app was registered.
