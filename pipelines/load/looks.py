@@ -31,6 +31,10 @@ NO_DATA: Final = "the plant's report of that day holds no data, so its devices w
 SKIPPED_WITHOUT_REPORT: Final = frozenset({"device_history", "plant_hourly"})
 """Datasets that cost a call a day: not asked for where the day's report says that there is nothing."""
 
+GRACE: Final = timedelta(minutes=1)
+"""So much after a day has settled it is asked for: read a moment too early by the server's clock, it would only count
+as provisional, and cost its calls twice."""
+
 WAVES_KEPT: Final = timedelta(hours=6)
 """How long the plan of fresh days stands: it reaches a day ahead."""
 
@@ -76,6 +80,7 @@ class FreshLook:
 
     def todo(self, piece: Dates, now: datetime) -> list[Cell]:
         """What has come due and wasn't read since."""
+        now -= self._behind(now)
         due = self._due_at(now)
         known = _known(self.services, self.dataset, list(due))
         declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
@@ -97,11 +102,18 @@ class FreshLook:
 
     def next_look(self, now: datetime) -> datetime:
         """When the next day comes due."""
-        return next_due(self.waves(now), now) or NEVER
+        behind = self._behind(now)
+        due = next_due(self.waves(now - behind), now - behind)
+        return due + behind if due else NEVER
 
     def reserve(self, now: datetime, window: timedelta) -> int:
         """Calls that the days that come due within a window from now will cost."""
         return reserve(self.waves(now), now, window)
+
+    def _behind(self, now: datetime) -> timedelta:
+        """How much later than by this machine's clock a day has surely settled by the server's."""
+        ahead = self.services.clock.now() - self.services.client.server_now()
+        return max(ahead, timedelta(0)) + GRACE
 
     def _due_at(self, now: datetime) -> Mapping[Cell, datetime]:
         """The cells that have come due; the same until the next ones do."""
