@@ -35,7 +35,7 @@ SMARTPVMS_PASSWORD=
 # Language of alarm texts.
 #SMARTPVMS_LANGUAGE=en_US
 
-# Several accounts in place of this one: PVMS_ACCOUNTS_FILE names a TOML file with a table each (docs/first-steps.md, 6).
+# Several accounts in place of this one: PVMS_ACCOUNTS_FILE names a TOML file with a table each (docs/first-steps.md).
 
 # --- OAuth Connect in place of user name and password (reference 3.1): then run `pvms login`. ---
 #SMARTPVMS_AUTH=account

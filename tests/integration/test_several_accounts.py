@@ -1,5 +1,6 @@
 """Several accounts on one home: one plant is one plant, whoever sees it and whatever its code; none stops another."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from truth.inside import load_into
 
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
+from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Account, Settings
 from pipelines.simulator.faults import Faults
@@ -171,3 +173,21 @@ def test_a_plant_that_vanishes_is_asked_about_no_more_is_retired_a_day_later_and
     assert table(settings, "devices").select("device_id", "plant_code").equals(before.select("device_id", "plant_code"))
     newest = table(settings, "plant_daily").filter(pl.col("plant_code") == code)["extracted_at"].max()
     assert newest is not None and newest > new_code_at, "its rows go on under the code that was seen first"  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_a_worker_asks_each_account_for_what_it_alone_sees(tmp_path: Path) -> None:
+    world = build_world("demo", 1)
+    few, rest = [world.plants[0].code], [plant.code for plant in world.plants[1:3]]
+    clock = ManualClock(NOW)
+    with Simulator(world, clock=clock, accounts=[login("one", few), login("two", rest, id_offset=40)]) as simulator:
+        settings = replace(settings_of(tmp_path, simulator, "one", "two"), history_start=date(2025, 6, 1))
+        with Services.open(settings, clock) as services:
+            report = run_work(services, build=False)
+        calls = Counter((call.account, call.endpoint) for call in simulator.log.calls() if call.fail_code == 0)
+        assert not [call for call in simulator.log.calls() if call.fail_code], "not one refusal"
+    assert report.failures == [] and report.refusals == []
+    assert calls["one", "getKpiStationDay"] and calls["two", "getKpiStationDay"]
+    rows = table(settings, "plant_daily")
+    assert set(rows["account"]) == {"one", "two"}
+    assert len(set(rows["plant_code"])) == 3

@@ -275,3 +275,41 @@ def test_a_plant_whose_code_holds_a_comma_is_left_out_and_named(tmp_path: Path) 
     assert asked == ["P1"]
     assert report.rows == {"plant_hourly": 24}
     assert [(each.what, "comma" in each.why) for each in report.refusals] == [("plant P,2", True)]
+
+
+def test_malformed_answers_of_one_endpoint_leave_the_others(tmp_path: Path) -> None:
+    """Three of them in a row speak against their endpoint, not against the server."""
+    house = House(tmp_path, getKpiStationHour=lambda _: [1], getKpiStationDay=lambda _: [])
+    broken = {"list": []}
+    house.desk.handlers["getKpiStationHour"] = lambda _: broken  # type: ignore[assignment,return-value]
+    report = house.load(1, 9, "plant_hourly", "plant_daily")
+    assert report.exit_code == 1
+    assert house.desk.calls["getKpiStationHour"] == 3, "then nothing more is asked of it"
+    assert house.desk.calls["getKpiStationDay"] == 1
+    house.desk.handlers["getKpiStationHour"] = hours(0, 23)
+    assert house.load(1, 9, "plant_hourly").exit_code == 0
+
+
+def test_a_quota_that_ends_in_the_middle_of_a_search_leaves_what_is_left_and_no_more(tmp_path: Path) -> None:
+    """Of four plants one is refused: what was answered before the quota ended isn't counted as left."""
+    codes = ["P1", "P2", "P3", "P4"]
+    asked: list[list[str]] = []
+
+    def hourly(body: Mapping[str, Any]) -> list[Any] | int:
+        some = body["stationCodes"].split(",")
+        asked.append(some)
+        if len(asked) > 2:
+            return 407
+        if "P4" in some:
+            return 20056
+        return [{**row, "stationCode": code} for code in some for row in hours(0, 23)(body)]  # type: ignore[union-attr]
+
+    house = House(tmp_path, stations=lambda _: [plant(code) for code in codes], getKpiStationHour=hourly)
+    report = house.load(1, 1, "plant_hourly")
+    assert asked == [codes, ["P1", "P2"], ["P3", "P4"]]
+    assert [(left.dataset, left.calls, left.cells) for left in report.waiting] == [("plant_hourly", 1, 2)]
+    with house.services() as services:
+        known = services.coverage.states("plant_hourly", None, date(2026, 6, 1), date(2026, 6, 1))
+    assert {subject: entry.state for (subject, _), entry in known.items()} == {
+        "P1": "final", "P2": "final", "P3": "missing", "P4": "missing"
+    }  # fmt: skip
