@@ -13,13 +13,17 @@ from typer.testing import CliRunner
 from pipelines.cli.app import app
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.lake.coverage_summary import DatasetSummary, denied, summary
-from pipelines.load.ahead import Ahead
+from pipelines.load.ahead import Ahead, ahead_of
+from pipelines.load.fleet import current_fleet
 from pipelines.load.headline import headline, waits
 from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
 from pipelines.load.standing import AccountStanding, EndpointStanding, Standing, standing_of
 from pipelines.northbound.clock import ManualClock, SystemClock
+from pipelines.owner_files import read_policy
+from pipelines.planning.cells import Cell
+from pipelines.planning.worth import FRESH_ORDER, past_cells, pieces
 from pipelines.settings import load_settings
 from pipelines.simulator.faults import parse_faults
 from pipelines.simulator.server import Simulator
@@ -248,6 +252,34 @@ def test_a_load_that_ran_out_of_quota_says_when_it_goes_on(world: World, use: Ca
     assert hourly["missing"] == hourly["calls_left"] == 40 - quota["used"]
     opens = datetime.fromisoformat(quota["next"])
     assert timedelta(hours=23) < opens - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_what_lies_ahead_is_what_a_worker_would_ask_for(world: World, use: Callable[..., None]) -> None:
+    start = datetime.now(UTC).date() - timedelta(days=45)
+    with Simulator(world) as simulator:
+        use(simulator.base_url, further=f"PVMS_HISTORY_START={start}\n")
+        load(12, "plant_daily", "device_history")
+    settings = load_settings()
+    with Services.open(settings) as services:
+        now, fleet = services.clock.now(), current_fleet(services)
+        policy = read_policy(settings.policy_file, settings)
+        subjects = {name: list(fleet.subjects(name).values()) for name in FRESH_ORDER}
+        wanted: dict[str, set[Cell]] = {name: set() for name in FRESH_ORDER}
+        for piece in pieces(subjects, policy, now):
+            wanted[piece.dataset].update(past_cells(piece, subjects[piece.dataset], policy, now))
+        expected = {}
+        for name, cells in wanted.items():
+            known = services.coverage.states(name, None, date(2000, 1, 1), date(2100, 1, 1))
+            expected[name] = len([cell for cell in cells if (cell.subject, cell.period) not in known])
+        found = {each.dataset: each for each in ahead_of(services.coverage.path, fleet, policy, now, None)}
+    assert {name: found[name].periods if name in found else 0 for name in FRESH_ORDER} == expected
+    assert expected["device_history"] > expected["device_daily"] - 45 > 0
+    assert all(each.calls >= 1 for each in found.values())
+    _, told = status()
+    assert {row["dataset"]: row["not_begun"] for row in told["coverage"]}["device_history"] == expected[
+        "device_history"
+    ]
+    assert "wanted and not begun" in told["answer"]
 
 
 def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
