@@ -26,9 +26,9 @@ from pipelines.northbound.ledger_file import LedgerFile
 from pipelines.northbound.pauses import Pause, next_pause
 from pipelines.northbound.quotas import Counter, QuotaBook, QuotaOverride
 from pipelines.northbound.quotas import FleetCounts as FleetCounts
+from pipelines.northbound.skew import FARTHEST, ClockState, Reading, ServerTime, is_worth_a_warning, with_reading
 from pipelines.northbound.skew import HEADER_RESOLUTION as HEADER_RESOLUTION
 from pipelines.northbound.skew import STEP as SKEW_STEP
-from pipelines.northbound.skew import ClockState, Reading, ServerTime, is_worth_a_warning, with_reading
 from schemas.endpoints import READ_ENDPOINTS
 
 LONGEST_CALL: Final = timedelta(microseconds=budget.LONGEST_CALL)
@@ -229,7 +229,8 @@ class Ledger:
                 (outcome, fail_code, rows, bytes, ms, began, ended, int(counted), call_id),
             )
             self._learn_from_ending(db, call_id, account, endpoint, began, ended, outcome, counts or FleetCounts())
-            if call_id % PRUNE_EVERY == 0:
+            if call_id % PRUNE_EVERY == 0 and abs(clock.skew or 0) <= FARTHEST:
+                # Not by a clock that may stand years ahead.
                 db.execute("DELETE FROM calls WHERE called_at < ?", (ended - KEPT_FOR // timedelta(microseconds=1),))
         return _span(clock.skew) if warn and clock.skew is not None else None
 

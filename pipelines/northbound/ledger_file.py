@@ -126,7 +126,7 @@ class LedgerFile:
             try:
                 yield db
             finally:
-                db.execute("ROLLBACK")
+                _roll_back(db)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -138,10 +138,10 @@ class LedgerFile:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                _roll_back(db)
                 raise
-            db.execute("COMMIT")
             if wait_for_disk:
                 self._synced = began
 
@@ -164,6 +164,12 @@ class LedgerFile:
                 handle = self._handle = _Handle(self._path)
         with handle.lock:
             yield handle.connection
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    # After some errors, a full disk among them, SQLite has done so by itself.
+    if db.in_transaction:
+        db.execute("ROLLBACK")
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -212,6 +212,33 @@ def test_a_failed_transaction_leaves_nothing(ledger: Ledger) -> None:
     make_call(ledger, "getDevList", NOON)
 
 
+def test_a_full_disk_leaves_the_ledger_usable(ledger: Ledger) -> None:
+    make_call(ledger, "getDevList", NOON)
+    with ledger._file.reading() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+    with ledger._file._turn() as db:
+        db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        ledger.reserve("main", "getDevList", "x" * 1_000_000, "w", NOON, FLEET)
+    assert len(ledger.calls()) == 1
+    with ledger._file._turn() as db:
+        db.execute("PRAGMA max_page_count = 1000000")
+    make_call(ledger, "getDevList", NOON)
+    assert ledger.allowance("main", "getDevList", NOON, FLEET).used == 2
+
+
+def test_a_forked_process_opens_the_ledger_for_itself(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    make_call(ledger, "getDevList", NOON)
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=make_call, args=(ledger, "getDevList", NOON))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    make_call(ledger, "getDevList", NOON)
+    assert [call.outcome for call in ledger.calls()] == ["ok"] * 3
+
+
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 400_000).map(lambda millis: millis / 1000),  # pause before the call, s
