@@ -1,9 +1,11 @@
-"""Calls, rows and CPU seconds of loading one day of 130 plants, against the least possible; and a plan of 30 days.
+"""Calls, rows and CPU seconds of loading one day of 130 plants and the 30 days before it, against the least possible.
 
     python benchmarks/call_counts.py [--fleet portfolio] [--day 2026-10-25] [--days 30] [--build]
 
-The simulator runs as a process of its own, so the CPU seconds are the client's alone. Calls are counted by the
-simulator's log. `--build` adds the warehouse: raw views, dbt, publishing.
+The simulator runs as a process of its own, so the CPU seconds of the day are the client's alone. Calls are counted
+by the simulator's log. The 30 days take a week of quota: they are loaded from a simulator of thin answers (a row a day
+instead of 288), with a clock that jumps over the waits and a lake that only counts. `--build` adds the day's
+warehouse: raw views, dbt, publishing.
 """
 
 import argparse
@@ -11,14 +13,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+import time as stopwatch
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
+from simulated_year_lake import make_thin
 
 from pipelines.load.build import build_and_publish
 from pipelines.load.cost import Cost, cost_of
@@ -26,7 +29,10 @@ from pipelines.load.request import LoadReport, LoadRequest, Silent
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
 from pipelines.settings import Account, Settings
-from pipelines.simulator.log import read_log
+from pipelines.simulator.log import RequestRecord, read_log
+from pipelines.simulator.server import Simulator
+from pipelines.simulator.shared_time import SharedClock, TimeKeeper
+from pipelines.simulator.thin import ThinWorld
 from schemas.datasets import DATASETS
 from schemas.endpoints import ENDPOINTS
 
@@ -57,12 +63,12 @@ class Stopwatch:
 
     def __enter__(self) -> "Stopwatch":
         """Start."""
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wall, self._cpu = stopwatch.perf_counter(), stopwatch.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self.wall, self.cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        self.wall, self.cpu = stopwatch.perf_counter() - self._wall, stopwatch.process_time() - self._cpu
 
     def __str__(self) -> str:
         """Both."""
@@ -103,13 +109,31 @@ def show_day(cost: Cost, report: LoadReport, log: Path, plants: int) -> None:
     print(f"{sum(least.values()) + 1:>7}{sum(rows.values()):>10,}   {refused} of the calls refused")
 
 
-def show_plan(cost: Cost, days: int) -> None:
-    """The table of a plan."""
-    print(f"\nthe {days} days before it, planned and not loaded")
-    print(f"{'dataset':<20}{'calls':>7}{'least':>7}{'over':>8}{'quota a day':>13}")
-    for name, each in cost.estimates.items():
-        over = each.calls / each.least_possible - 1 if each.least_possible else 0.0
-        print(f"{name:<20}{each.calls:>7}{each.least_possible:>7}{over:>8.1%}{each.quota_per_day or 0:>13}")
+def load_backlog(request: LoadRequest, fleet: str, folder: Path) -> tuple[Cost, LoadReport, Sequence[RequestRecord]]:
+    """Load days that take more than a day's quota, on thin answers and a clock that jumps over the waits."""
+    start = datetime.combine(request.end + timedelta(days=3), time(12), UTC)
+    with TimeKeeper(start, clients=1) as keeper, Simulator(ThinWorld(fleet), clock=keeper) as server:
+        clock = SharedClock(keeper.port)
+        account = Account("demo", server.base_url, "demo", SecretStr("demo-password"))
+        with Services.open(Settings(home=folder, env_file=None, accounts=(account,)), clock) as services:
+            make_thin(services, folder)
+            cost = cost_of(request, services, Silent())
+            report = run_load(request, services, build=False)
+        clock.close()
+        return cost, report, server.log.calls()
+
+
+def show_backlog(cost: Cost, report: LoadReport, records: Sequence[RequestRecord], days: int, plants: int) -> None:
+    """The table of the days before, and how long their quota took."""
+    calls, least = Counter(record.endpoint for record in records), least_by_endpoint(cost, plants)
+    took = (records[-1].at - records[0].at) / timedelta(days=1)
+    print(f"\nthe {days} days before it, loaded in {took:.2f} virtual days, exit code {report.exit_code}")
+    print(f"{'endpoint':<20}{'calls':>7}{'least':>7}{'over':>8}")
+    for name in sorted(least):
+        over = calls[name] / least[name] - 1 if least[name] else 0.0
+        print(f"{name:<20}{calls[name]:>7}{least[name]:>7}{over:>8.1%}")
+    refused = sum(not record.ok for record in records)
+    print(f"{'login':<20}{calls['login']:>7}\n{'together':<20}{len(records):>7}   {refused} of the calls refused")
 
 
 def main() -> None:
@@ -135,11 +159,14 @@ def main() -> None:
                 with Stopwatch() as building:
                     build_and_publish(services)
                 print(f"warehouse: {building}")
-            month = LoadRequest(options.day - timedelta(days=options.days), options.day - timedelta(days=1))
-            with Stopwatch() as planning:
-                plan = cost_of(month, services, Silent())
-            show_plan(plan, options.days)
-            print(f"planning: {planning}")
+            plants = services.client.counts.plants
+        month = LoadRequest(
+            options.day - timedelta(days=options.days), options.day - timedelta(days=1), wait=True, why="benchmark"
+        )
+        with Stopwatch() as loading:
+            found = load_backlog(month, options.fleet, Path(name) / "month")
+        show_backlog(*found, options.days, plants)
+        print(f"\nload: {loading}, the simulator's share included")
 
 
 if __name__ == "__main__":
