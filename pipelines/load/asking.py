@@ -147,7 +147,8 @@ class Asker:
     """Asks the vendor on behalf of one load and remembers which plants spoil batches.
 
     `refused_plants`: plants that the vendor refuses to all who see them, by code; those of earlier loads and of this
-    one. Beside them, by `refusal_key`, plants that it refuses to one account alone.
+    one. Beside them, by `refusal_key`, plants that it refuses to one account alone. `share` is called when a plant
+    was refused: it tells other processes, and takes over what they have learned.
     """
 
     clients: Mapping[str, Client]
@@ -156,6 +157,7 @@ class Asker:
     listener: Listener
     wait: bool
     refused_plants: dict[str, PlantNotAuthorized] = field(default_factory=dict)
+    share: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         """Start with accounts that see nothing yet."""
@@ -270,6 +272,7 @@ class Asker:
             return
         except _PlantRefused as refused:
             parts, code = self._halves(purpose, refused, batch), refused.error.code
+            self.share()
         except RequestInvalid:
             raise
         except RequestRejected as error:

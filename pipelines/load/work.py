@@ -116,6 +116,8 @@ class Worker:
         self.owner, self.search_owner = new_owner(), new_owner()
         refused = read_refused(self.services.refused_file)
         self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, refused)
+        self.asker.share = self._share_refused
+        self.shared = set(refused)
         self.policy = read_policy(self.services.settings.policy_file, self.services.settings)
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None
@@ -145,7 +147,7 @@ class Worker:
     def close(self) -> None:
         """Let go of what is claimed, fold what has landed, tell which partitions are complete."""
         self.services.coverage.release(self.owner)
-        write_refused(self.services.refused_file, self.asker.refused_plants, self.clock.now())
+        self._share_refused()
         self._fold()
 
     def finish(self) -> LoadReport:
@@ -227,6 +229,7 @@ class Worker:
             lane=source.lane,
             reserved=reserved,
         )
+        self._share_refused()
         try:
             others = carrier.carry(source.dataset, call, source.everyone)
             source.went_out(call, now)
@@ -291,6 +294,7 @@ class Worker:
 
     def _look_at_fleet(self, now: datetime) -> bool:
         """List the fleet if it is due, alarms with it; False while another worker does so and there is none yet."""
+        self._share_refused()
         key: CellKey = ("inventory", "", now.date())
         mine = bool(self.services.coverage.claim([key], self.owner, now))
         while not mine and current_fleet(self.services).listed_at is None:
@@ -315,10 +319,18 @@ class Worker:
         self._take_over(fleet)
         return True
 
+    def _share_refused(self) -> None:
+        """Tell other workers which plants are refused, and take over what they know: also which are open again."""
+        path, mine = self.services.refused_file, self.asker.refused_plants
+        write_refused(path, {code: mine[code] for code in mine.keys() - self.shared}, self.clock.now())
+        known = read_refused(path)
+        mine.clear()
+        mine.update(known)
+        self.shared = set(known)
+
     def _take_over(self, fleet: Fleet) -> None:
         """Plan for this fleet from now on; what was planned stays while plants and devices are the same."""
         self.asker.see(fleet)
-        self.asker.refused_plants.update(read_refused(self.services.refused_file))
         if self.on_inventory is not None:
             self.touched.partitioning = self.on_inventory(fleet)
         same = self.fleet is not None and _subjects(self.fleet) == _subjects(fleet)

@@ -369,7 +369,7 @@ class Ledger:
                 _put_pace(db, account, counter, learnt)
         if outcome == "ok" and endpoint in READ_ENDPOINTS:
             # A login that succeeds says little about a system that was too busy for data.
-            db.execute("DELETE FROM pauses WHERE account = ? AND noted_at <= ?", (account, began))
+            db.execute("DELETE FROM pauses WHERE account = ? AND noted_at < ?", (account, began))
 
 
 def exhausted(allowance: Allowance, endpoint: str) -> QuotaExhausted:
