@@ -76,6 +76,8 @@ def _tell(settings: Any) -> None:
 def document(standing: "Standing") -> dict[str, Any]:
     """Everything for JSON; `coverage` and `quota` as flat rows."""
     found = standing.as_dict()
+    for row, account in zip(found["accounts"], standing.accounts, strict=True):
+        row["paused_until"] = account.paused_until
     found["coverage"] = coverage_rows(standing)
     found["quota"] = quota_rows(standing)
     return found
@@ -149,6 +151,8 @@ def show(standing: "Standing") -> None:
             stdout.print(
                 f"The clock of {account.account}'s server is {abs(account.skew_s):.0f} s {where} this machine's."
             )
+        if account.paused_until:
+            stdout.print(f"{account.account} rests until {moment(account.paused_until)}: the vendor's system was busy.")
         for sentence in account.policy_differs:
             stdout.print(sentence, markup=False)
     if standing.refused_plants:
@@ -167,6 +171,8 @@ def show(standing: "Standing") -> None:
         f"{gigabytes(standing.disk_total_bytes)} free. Warehouse published: {moment(standing.published_at)}.",
         highlight=False,
     )
+    if standing.next_fresh_at:
+        stdout.print(f"The next local day is over and settled about {moment(standing.next_fresh_at)}.", highlight=False)
     if standing.unfolded_parts and not standing.loading:
         say(f"{standing.unfolded_parts} landing parts of an interrupted load wait; the next load folds them.")
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -63,3 +64,8 @@ def test_pvms_alone_shows_the_commands() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 2
     assert all(name in result.output for name in NAMES)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"pvms {version('smartpvms-warehouse')}\n")

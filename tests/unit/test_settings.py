@@ -1,12 +1,16 @@
 """Settings: which source wins, what relative paths count from, and that errors name the setting and no secret."""
 
 import re
-from datetime import date
+import zoneinfo
+from datetime import date, datetime
 from pathlib import Path
 
+import duckdb
+import polars as pl
 import pytest
 
 from pipelines.settings import Account, Settings, SettingsError, find_env_file, load_settings
+from schemas.time_zones import is_zone
 
 PASSWORD = "tr0ub4dor-and-3"
 ACCOUNT = f"SMARTPVMS_BASE_URL=https://eu5.example.org\nSMARTPVMS_USERNAME=north\nSMARTPVMS_PASSWORD={PASSWORD}\n"
@@ -273,6 +277,9 @@ def test_several_accounts_are_read_in_their_order_and_one_login_under_two_names_
         ("PVMS_HISTORY_START", "2025-13-01"),
         ("PVMS_DEFAULT_TIME_ZONE", "Europe/Leipzig"),
         ("PVMS_DEFAULT_TIME_ZONE", "../../etc/passwd"),
+        ("PVMS_DEFAULT_TIME_ZONE", "localtime"),
+        ("PVMS_DEFAULT_TIME_ZONE", "posix/Europe/Berlin"),
+        ("PVMS_DEFAULT_TIME_ZONE", "Factory"),
         ("PVMS_PARTITION_GRAIN", "week"),
         ("PVMS_LOG_LEVEL", "chatty"),
         ("PVMS_DUCKDB_THREADS", "0"),
@@ -284,6 +291,34 @@ def test_several_accounts_are_read_in_their_order_and_one_login_under_two_names_
 def test_a_wrong_value_names_its_setting(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     assert name in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PVMS_LOG_LEVEL", "chatty", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', not 'chatty'"),
+        ("PVMS_DUCKDB_THREADS", "two", "must be a whole number, not 'two'"),
+        ("PVMS_DUCKDB_THREADS", "0", "must be at least 1, not '0'"),
+        ("PVMS_HISTORY_FRESHNESS_DAYS", "9", "must be at most 3, not '9'"),
+        ("PVMS_HISTORY_START", "2025-13-01", "must be a date such as 2025-01-31, not '2025-13-01'"),
+        ("PVMS_DEFAULT_TIME_ZONE", "localtime", "'localtime' is no IANA time zone such as Europe/Berlin"),
+    ],
+)
+def test_a_wrong_value_is_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert refusal(folder) == f"These settings can't be used. {name}: {said}."
+
+
+def test_every_zone_that_is_taken_is_known_to_polars_and_duckdb() -> None:
+    names = [name for name in zoneinfo.available_timezones() if is_zone(name)]
+    assert len(names) > 400
+    for name in names:
+        pl.Series([datetime(2025, 7, 1)]).dt.replace_time_zone("UTC").dt.convert_time_zone(name)  # noqa: DTZ001
+    with duckdb.connect() as connection:
+        connection.execute("select timezone(unnest(?), timestamptz '2025-07-01')", [names])
+        assert len(connection.fetchall()) == len(names)
 
 
 def test_all_wrong_values_are_said_at_once(folder: Path) -> None:
