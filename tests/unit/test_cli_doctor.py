@@ -142,6 +142,17 @@ def test_a_used_up_quota_is_told_from_the_ledger(world: World, folder: Path) -> 
         assert asked(simulator)["getStationRealKpi"] == calls["getStationRealKpi"]
 
 
+def test_a_busy_system_is_said_and_not_waited_out(world: World, folder: Path) -> None:
+    with Simulator(world, faults=parse_faults(["quota_control_403_once=getDevList"])) as simulator:
+        use(folder, simulator.base_url)
+        found = doctor()
+        # The account rests now, so nothing further was asked.
+        assert asked(simulator) == Counter({"login": 1, "stations": 1, "getDevList": 1})
+    assert found.code == 0
+    assert found.one("permission", "getDevList")["level"] == "warn"
+    assert found.one("login")["level"] == "ok"
+
+
 def test_a_clock_that_is_wrong_is_said(world: World, folder: Path) -> None:
     clock = SimClock.running(datetime.now(UTC) + timedelta(minutes=7))
     with Simulator(world, clock=clock) as simulator:
