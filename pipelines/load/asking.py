@@ -8,7 +8,6 @@ Calls are spread over the accounts that see their subjects: in the order of the 
 quota of those before it is used up and no refusal speaks against it. What stops one account doesn't stop the others.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from pipelines.load.callers import MAX_CONSECUTIVE_FAILURES as MAX_CONSECUTIVE_F
 from pipelines.load.callers import Caller
 from pipelines.load.fleet import Fleet, View
 from pipelines.load.request import Listener, LoadReport
+from pipelines.load.spreading import Purpose, Spread
 from pipelines.northbound.client import Answer, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import (
@@ -91,17 +91,6 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Purpose:
-    """What a call is for: the ledger's words, its place in the queue for the quota, the account if only one will do."""
-
-    endpoint: str
-    why: str
-    lane: Lane = "asked"
-    reserved: int = 0
-    account: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Batch:
     """Subjects, how a body is made of the ids that an account knows them by, and each subject's plant."""
 
@@ -162,6 +151,7 @@ class Asker:
     def __post_init__(self) -> None:
         """Start with accounts that see nothing yet."""
         self._callers = {name: Caller(client) for name, client in self.clients.items()}
+        self._spread = Spread(self._callers, self.clock)
 
     def see(self, fleet: Fleet) -> None:
         """Take over what each account sees: the ids that it asks by, and the counts that its quotas follow."""
@@ -190,14 +180,14 @@ class Asker:
             QuotaExhausted: not now, and this load doesn't wait.
             EndpointRefused, EndpointBroken, LoadStopped: see there.
         """
-        return self._ask(_Purpose(endpoint, why, lane, reserved), _Batch(subjects, body_of, plant_of))
+        return self._ask(Purpose(endpoint, why, lane, reserved), _Batch(subjects, body_of, plant_of))
 
     def ask_as(
         self, account: str, endpoint: str, subjects: Sequence[str], body_of: BodyOf, *, why: str
     ) -> Iterator[Reply | Rejected]:
         """As `ask`, by this account alone, about plants under its own codes."""
         itself = {code: code for code in subjects}
-        return self._ask(_Purpose(endpoint, why, account=account), _Batch(subjects, body_of, itself))
+        return self._ask(Purpose(endpoint, why, account=account), _Batch(subjects, body_of, itself))
 
     def own_code(self, account: str, plant: str) -> str:
         """The code by which an account knows a plant."""
@@ -231,19 +221,19 @@ class Asker:
         self, endpoint: str, plants: Collection[str], *, lane: Lane = "asked", reserved: int = 0
     ) -> Allowance:
         """May a call about these plants go out now? The best over the accounts that see them all; costs nothing."""
-        callers = [c for c in self._open(endpoint) if c.view.plants.keys() >= set(plants)]
-        offers = self._offers(_Purpose(endpoint, "", lane, reserved), callers or list(self._callers.values()), {})
+        callers = [c for c in self._spread.open(endpoint) if c.view.plants.keys() >= set(plants)]
+        offers = self._spread.offers(Purpose(endpoint, "", lane, reserved), callers or list(self._callers.values()), {})
         return min(offers, key=lambda each: (not each.granted, each.next_at is None, each.next_at or _NEVER))
 
     def accounts_for(self, endpoint: str, subjects: Collection[str]) -> frozenset[str]:
         """The accounts that could ask the endpoint about all these subjects."""
-        return frozenset(c.name for c in self._open(endpoint) if c.names(endpoint).keys() >= set(subjects))
+        return frozenset(c.name for c in self._spread.open(endpoint) if c.names(endpoint).keys() >= set(subjects))
 
     def open_accounts(self, endpoint: str) -> frozenset[str]:
         """The accounts that the endpoint is open to and that see anything."""
-        return frozenset(caller.name for caller in self._open(endpoint) if caller.names(endpoint))
+        return frozenset(caller.name for caller in self._spread.open(endpoint) if caller.names(endpoint))
 
-    def _ask(self, purpose: _Purpose, batch: _Batch) -> Iterator[Reply | Rejected]:
+    def _ask(self, purpose: Purpose, batch: _Batch) -> Iterator[Reply | Rejected]:
         # One odd code must not spoil the call for the others; its devices can be asked for by their ids.
         odd = {each for each in batch.subjects if batch.plant_of[each] == each and not is_plant_code(each)}
         for plant in sorted(odd):
@@ -260,7 +250,7 @@ class Asker:
         if waiting is not None:
             raise waiting
 
-    def _ask_part(self, purpose: _Purpose, callers: Sequence[Caller], batch: _Batch) -> Iterator[Reply | Rejected]:
+    def _ask_part(self, purpose: Purpose, callers: Sequence[Caller], batch: _Batch) -> Iterator[Reply | Rejected]:
         if not callers:
             yield from self._closed(purpose, batch)
             return
@@ -289,30 +279,26 @@ class Asker:
         for part in parts:
             yield from self._ask(again, batch.part(part))
 
-    def _dealt(self, purpose: _Purpose, batch: _Batch) -> list[tuple[list[Caller], _Batch]]:
+    def _dealt(self, purpose: Purpose, batch: _Batch) -> list[tuple[list[Caller], _Batch]]:
         """The batch by the accounts that can ask for each subject; usually it stays whole."""
-        callers = self._open(purpose.endpoint)
+        callers = self._spread.open(purpose.endpoint)
         groups: dict[tuple[str, ...], list[str]] = {}
         for subject in batch.subjects:
             names = tuple(c.name for c in callers if self._may_ask(c, purpose, subject, batch.plant_of[subject]))
             groups.setdefault(names, []).append(subject)
         return [([self._callers[name] for name in names], batch.part(some)) for names, some in groups.items()]
 
-    def _may_ask(self, caller: Caller, purpose: _Purpose, subject: str, plant: str) -> bool:
+    def _may_ask(self, caller: Caller, purpose: Purpose, subject: str, plant: str) -> bool:
         if purpose.account is not None:
             return caller.name == purpose.account and self._refusal(caller, purpose, plant) is None
         return subject in caller.names(purpose.endpoint) and self._refusal(caller, purpose, plant) is None
 
-    def _refusal(self, caller: Caller, purpose: _Purpose, plant: str) -> PlantNotAuthorized | None:
+    def _refusal(self, caller: Caller, purpose: Purpose, plant: str) -> PlantNotAuthorized | None:
         """Why a plant isn't open to an account, if it isn't."""
         code = caller.filed_code(plant) if purpose.account else plant
         return self.refused_plants.get(code) or self.refused_plants.get(refusal_key(caller.name, code))
 
-    def _open(self, endpoint: str) -> list[Caller]:
-        now = self.clock.now()
-        return [caller for caller in self._callers.values() if caller.is_open(endpoint, now)]
-
-    def _closed(self, purpose: _Purpose, batch: _Batch) -> Iterator[Rejected]:
+    def _closed(self, purpose: Purpose, batch: _Batch) -> Iterator[Rejected]:
         """Say why nobody can be asked about these subjects; what a refusal is the reason of is rejected.
 
         Raises:
@@ -322,7 +308,7 @@ class Asker:
         stopped = [caller.stopped for caller in callers if caller.stopped is not None]
         refused = [c.refused_endpoints[purpose.endpoint] for c in callers if purpose.endpoint in c.refused_endpoints]
         broken = [c.given_up[purpose.endpoint] for c in callers if purpose.endpoint in c.given_up]
-        if not self._open(purpose.endpoint):
+        if not self._spread.open(purpose.endpoint):
             if broken or not refused:
                 raise EndpointBroken((broken or stopped)[0])
             raise EndpointRefused(refused[0])
@@ -344,7 +330,7 @@ class Asker:
         for error, subjects in rejected.values():
             yield Rejected(tuple(subjects), error)
 
-    def _call(self, purpose: _Purpose, callers: Sequence[Caller], batch: _Batch) -> Reply | None:
+    def _call(self, purpose: Purpose, callers: Sequence[Caller], batch: _Batch) -> Reply | None:
         blocked: dict[str, QuotaExhausted] = {}
         while True:
             caller = self._choose(purpose, callers, blocked)
@@ -353,7 +339,7 @@ class Asker:
                 continue
             names = {} if purpose.account else caller.names(purpose.endpoint)
             body = batch.body_of([names.get(subject, subject) for subject in batch.subjects])
-            reserved = self._reserves(purpose).get(caller.name, 0)
+            reserved = self._spread.reserves(purpose).get(caller.name, 0)
             try:
                 answer = caller.client.call(
                     purpose.endpoint, body, why=purpose.why, lane=purpose.lane, reserved=reserved
@@ -386,7 +372,7 @@ class Asker:
                 return Reply(tuple(batch.subjects), answer, caller.name)
 
     def _choose(
-        self, purpose: _Purpose, callers: Sequence[Caller], blocked: Mapping[str, QuotaExhausted]
+        self, purpose: Purpose, callers: Sequence[Caller], blocked: Mapping[str, QuotaExhausted]
     ) -> Caller | None:
         """The account to ask with; None after a wait, which may have changed everything.
 
@@ -395,7 +381,7 @@ class Asker:
         """
         if len(callers) == 1 and not blocked:
             return callers[0]
-        offers = self._offers(purpose, callers, blocked)
+        offers = self._spread.offers(purpose, callers, blocked)
         if offers[-1].granted:
             return callers[len(offers) - 1]
         times = [offer.next_at for offer in offers if offer.next_at is not None]
@@ -412,49 +398,7 @@ class Asker:
         self._wait_for(exhausted)
         return None
 
-    def _offers(
-        self, purpose: _Purpose, callers: Sequence[Caller], blocked: Mapping[str, QuotaExhausted]
-    ) -> list[Allowance]:
-        """What each account's quota says, in their order, up to the first that may be asked with."""
-        reserves = self._reserves(purpose)
-        offers: list[Allowance] = []
-        for caller in callers:
-            offer = caller.client.allowance(purpose.endpoint, lane=purpose.lane, reserved=reserves.get(caller.name, 0))
-            if caller.name in blocked:
-                offer = replace(offer, granted=False, next_at=blocked[caller.name].next_at)
-            elif offers and offer.granted and (until := self._spoken_against_until(caller)) is not None:
-                offer = replace(offer, granted=False, next_at=until)
-            offers.append(offer)
-            if offer.granted:
-                break
-        return offers
-
-    def _spoken_against_until(self, caller: Caller) -> datetime | None:
-        """Until when no further account is asked with: its own refusals, or a system that turned any away as busy."""
-        now = self.clock.now()
-        times = [caller.spoken_against_until(now), *(each.busy_until(now) for each in self._callers.values())]
-        return max((each for each in times if each is not None), default=None)
-
-    def _reserves(self, purpose: _Purpose) -> dict[str, int]:
-        """The reserve by account: each keeps back what will first be asked with it, the next one what it can't."""
-        if not purpose.reserved or purpose.lane != "backlog":
-            return {}
-        callers = self._open(purpose.endpoint)
-        if len(callers) == 1:
-            return {callers[0].name: purpose.reserved}
-        first_of: dict[str, str] = {}
-        for caller in reversed(callers):
-            first_of.update(dict.fromkeys(caller.names(purpose.endpoint), caller.name))
-        shares = Counter(first_of.values())
-        reserves: dict[str, int] = {}
-        beyond = 0
-        for caller in callers:
-            share = -(-purpose.reserved * shares[caller.name] // max(len(first_of), 1)) + beyond
-            limit = caller.client.allowance(purpose.endpoint).limit
-            reserves[caller.name], beyond = min(share, limit), max(share - limit, 0)
-        return reserves
-
-    def _halves(self, purpose: _Purpose, refused: _PlantRefused, batch: _Batch) -> Sequence[Sequence[str]]:
+    def _halves(self, purpose: Purpose, refused: _PlantRefused, batch: _Batch) -> Sequence[Sequence[str]]:
         # Halving by plant finds one bad plant among n in about 2 log2 n calls; known ones are left out for good.
         plants = list(dict.fromkeys(batch.plant_of[s] for s in batch.subjects))
         if len(plants) == 1:
