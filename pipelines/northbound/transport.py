@@ -250,8 +250,11 @@ def _last_line(error: Exception) -> str:
 
 def _is_about_certificate(error: BaseException) -> bool:
     seen: BaseException | None = error
-    while seen is not None:
+    met: set[int] = set()
+    # A chain may run in a circle: two errors, each raised while the other was handled.
+    while seen is not None and id(seen) not in met:
         if isinstance(seen, ssl.SSLCertVerificationError):
             return True
+        met.add(id(seen))
         seen = seen.__cause__ or seen.__context__
     return "CERTIFICATE_VERIFY_FAILED" in str(error)

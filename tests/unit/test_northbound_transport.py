@@ -15,7 +15,7 @@ import pytest
 from northbound_loopback import Loopback, Say, rows
 
 from pipelines.northbound import errors
-from pipelines.northbound.transport import Transport, checked_base_url, is_loopback
+from pipelines.northbound.transport import Transport, _translated, checked_base_url, is_loopback
 
 
 @pytest.fixture(autouse=True)
@@ -261,3 +261,9 @@ def test_a_certificate_file_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "text.pem"))
     with pytest.raises(errors.CertificateNotTrusted, match="PEM"):
         Transport("https://eu5.example")
+
+
+def test_errors_that_point_at_each_other_are_told_like_any_other() -> None:
+    one, other = httpx.ConnectError("refused"), OSError("refused")
+    one.__context__, other.__context__ = other, one
+    assert isinstance(_translated(one), errors.ServerUnreachable)
