@@ -16,6 +16,7 @@ from pipelines.lake.delta import partition_column
 from pipelines.lake.merging import in_stored_order
 from pipelines.lake.store import FoldReport, Lake
 from pipelines.load import landing
+from pipelines.load.request import PERIODIC_DATASETS
 from pipelines.load.services import Services
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES, Table
@@ -132,3 +133,23 @@ def odd_rows(home: Path) -> dict[str, int]:
         table = file.stem.rpartition("-")[0]
         counts[table] = counts.get(table, 0) + len(file.read_text().splitlines())
     return counts
+
+
+def stored(home: Path) -> pl.DataFrame:
+    """The same as `landed`, read from the real lake: one row per cell, `times` being the rows that it holds."""
+    lake = Lake(home)
+    lake.fold()
+    found = []
+    for known in lake.tables.values():
+        schema = polars_schema(known)
+        if known.dataset in PERIODIC_DATASETS and {"local_date", "collect_time"} <= schema.keys():
+            subject = "device_id" if "device_id" in schema else "plant_code"
+            rows = lake.read(known, [subject, "local_date", "collect_time", "extracted_at"])
+            cells = rows.group_by(pl.col(subject).cast(pl.String).alias("subject"), "local_date").agg(
+                pl.col("collect_time").n_unique().cast(pl.UInt32).alias("times"),
+                pl.col("extracted_at").min().dt.epoch("s").alias("first_at"),
+            )
+            found.append(
+                cells.with_columns(pl.lit(known.dataset).alias("dataset"), pl.col("local_date").cast(pl.String))
+            )
+    return pl.concat(found)

@@ -1,0 +1,27 @@
+"""Weeks of two workers on one account with faults, on one virtual clock: no rule broken, nothing missing, no day lost.
+
+The year itself, and the other windows: `python benchmarks/simulated_year.py`.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "simulated_year.py"
+
+
+@pytest.mark.slow
+def test_two_workers_keep_every_rule_through_faults_and_bring_each_period_once(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARK), "--days", "14", "--backlog", "12", "--json", "--keep", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=570)
+    assert done.stdout, done.stderr[-3000:]
+    figures = json.loads(done.stdout)
+    assert figures["avoidable"] == []
+    periods = figures["wanted periods"]
+    assert periods["with exactly one row"] == periods["wanted"] > 20_000, periods
+    assert figures["backlog"]["ratio"] <= 1.05, figures["backlog"]
+    assert len(figures["faults played"]) > 10 and figures["refusals"]["20056"]
+    assert done.returncode == 0, done.stderr[-3000:]
