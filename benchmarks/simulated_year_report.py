@@ -235,10 +235,8 @@ def _broken(
     broken = []
     if found.avoidable:
         broken.append(f"{len(found.avoidable)} avoidable calls, the first: {found.avoidable[0]}")
-    if cells["with exactly one row"] != cells["wanted"] and not options.dense:
+    if cells["with exactly one row"] != cells["wanted"]:
         broken.append(f"{cells['missing']} wanted periods are missing, {cells['with several rows']} have several rows")
-    if options.dense and cells["missing"]:
-        broken.append(f"{cells['missing']} wanted periods are missing")
     if backlog["ratio"] is None:
         broken.append(f"the backlog isn't done: {backlog['missing device days']} device days are missing")
     elif backlog["ratio"] > close_enough:
