@@ -9,7 +9,7 @@ counted instead of stored. Time stands still while anyone works and jumps when a
 lake are the full ones, which is for a few days.
 
 Exit code 0 if every rule of the vendor was kept, every wanted period has exactly one row, and the backlog was done
-within 5 % of the time that the quota alone allows; else 1.
+within 5 % (in short runs: a day) of the time that the quota alone allows; else 1.
 """
 
 import argparse
