@@ -95,6 +95,10 @@ class Pace:
             self, spent_until=max(self.spent_until, ended + calls_since_it_began * self.spacing(window, limit))
         )
 
+    def given_back(self, window: int, limit: int) -> "Pace":
+        """A call that left but wasn't counted."""
+        return replace(self, spent_until=self.spent_until - self.spacing(window, limit)) if self.level else self
+
     def succeeded(self, began: int, now: int, window: int) -> "Pace":
         """A call was answered well."""
         if self.refused_at is None or began < self.refused_at:

@@ -18,11 +18,15 @@ from pipelines.northbound import requests
 from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.northbound.denials import Denials
 from pipelines.northbound.errors import (
+    BadAnswer,
     NorthboundError,
     PermissionDenied,
+    PlantNotAuthorized,
     QuotaExhausted,
     RateLimited,
     RequestInvalid,
+    RequestRejected,
+    ServerFault,
     SessionExpired,
     SystemBusy,
     advice_for_old_endpoint,
@@ -356,6 +360,9 @@ class Client:
             )
         except NorthboundError as error:
             error.endpoint = error.endpoint or known.name
+            if isinstance(error, _USED_THE_SESSION):
+                # The vendor reckons a token's idle time from this call too.
+                self._session.good(token)
             self._session.explain(error)
             # Closed before the call is settled, so that no other process slips through in between.
             refusal = self._learned(known, error, call_id) if isinstance(error, RateLimited) else None
@@ -429,6 +436,10 @@ class Client:
                 if self.ledger.clock(self.account).applied
                 else "until then quotas are counted by this machine's.",
             )
+
+
+_USED_THE_SESSION: Final = (RateLimited, PlantNotAuthorized, PermissionDenied, RequestRejected, ServerFault, BadAnswer)
+"""Errors that a server which has taken the token answers with."""
 
 
 def _known(endpoint: str) -> Endpoint:

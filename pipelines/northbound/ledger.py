@@ -228,7 +228,9 @@ class Ledger:
                 "called_at = ?, ended_at = ?, counted = ? WHERE call_id = ?",
                 (outcome, fail_code, rows, bytes, ms, began, ended, int(counted), call_id),
             )
-            self._learn_from_ending(db, call_id, account, endpoint, began, ended, outcome, counts or FleetCounts())
+            self._learn_from_ending(
+                db, call_id, account, endpoint, began, ended, outcome, counted, counts or FleetCounts()
+            )
             if call_id % PRUNE_EVERY == 0 and abs(clock.skew or 0) <= FARTHEST:
                 # Not by a clock that may stand years ahead.
                 db.execute("DELETE FROM calls WHERE called_at < ?", (ended - KEPT_FOR // timedelta(microseconds=1),))
@@ -349,6 +351,7 @@ class Ledger:
         began: int,
         ended: int,
         outcome: str,
+        counted: bool,
         counts: FleetCounts,
     ) -> None:
         counter = self._book.counter(endpoint)
@@ -356,7 +359,9 @@ class Ledger:
         if pace.refused_at is not None:
             limit, window = counter.limit(counts), _window(counter)
             learnt = pace
-            if pace.level:
+            if not counted:
+                learnt = learnt.given_back(window, limit)
+            elif pace.level:
                 (later,) = db.execute(
                     f"SELECT count(*) FROM calls WHERE account = ? AND endpoint IN ({_marks(counter)}) "  # noqa: S608
                     "AND call_id >= ? AND counted = 1",

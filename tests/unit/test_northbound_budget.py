@@ -227,3 +227,14 @@ def test_a_vendor_who_grants_half_is_met_at_half_the_pace() -> None:
     assert sum(granted[day] for day in range(5, days)) >= 0.9 * 35 * (days - 5)
     assert sum(refused[day] for day in range(7)) <= 20
     assert sum(refused[day] for day in range(20, days)) <= 5, "it tries the faster pace more and more rarely"
+
+
+def test_a_paced_call_that_was_not_counted_gives_its_turn_back(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    at = ledger.note_refusal("main", HISTORY, START, FLEET)
+    call_id = ledger.reserve("main", HISTORY, "{}", "w", at, FLEET)
+    assert not ledger.allowance("main", HISTORY, at, FLEET).granted
+    ledger.settle(call_id, "session_expired", 305, None, 2, 3.0, at, counted=False, counts=FLEET)
+    assert ledger.allowance("main", HISTORY, at, FLEET).granted
+    ledger.settle(ledger.reserve("main", HISTORY, "{}", "w", at, FLEET), "ok", 0, 1, 2, 3.0, at, counts=FLEET)
+    assert ledger.allowance("main", HISTORY, at, FLEET).closed_by == "pace"

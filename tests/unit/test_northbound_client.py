@@ -157,6 +157,24 @@ def test_an_idle_token_is_replaced_without_a_call_lost_on_it(server: Loopback, m
     assert [each.headers["xsrf-token"] for each in server.calls(DAY)] == ["one", "one", "one", "two"]
 
 
+@pytest.mark.parametrize(
+    "answer", [refused(407), refused(20056), refused(20013), Say({"success": True, "failCode": 0, "data": None})]
+)
+def test_a_call_that_was_refused_prolongs_the_token_too(
+    server: Loopback, make: Make, clock: ManualClock, answer: Say
+) -> None:
+    server.say(DAY, rows(), answer, rows())
+    client = make()
+    client.call(DAY, BODY, why="w")
+    clock.advance(20 * 60)
+    with pytest.raises(errors.NorthboundError):
+        client.call(DAY, BODY, why="w")
+    clock.advance(20 * 60)
+    server.say("getKpiStationHour", rows())
+    client.call("getKpiStationHour", BODY, why="w")
+    assert len(server.calls("login")) == 1
+
+
 @pytest.mark.parametrize("code", [305, "305", 306, 307])
 def test_an_ended_session_costs_one_login(server: Loopback, make: Make, code: int | str) -> None:
     server.say("login", logged_in("one"), logged_in("two"))
