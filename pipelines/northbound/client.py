@@ -360,7 +360,7 @@ class Client:
             )
         except NorthboundError as error:
             error.endpoint = error.endpoint or known.name
-            if isinstance(error, _USED_THE_SESSION):
+            if isinstance(error, _USED_THE_SESSION) and not (isinstance(error, ServerFault) and error.code is None):
                 # The vendor reckons a token's idle time from this call too.
                 self._session.good(token)
             self._session.explain(error)
@@ -439,7 +439,7 @@ class Client:
 
 
 _USED_THE_SESSION: Final = (RateLimited, PlantNotAuthorized, PermissionDenied, RequestRejected, ServerFault, BadAnswer)
-"""Errors that a server which has taken the token answers with."""
+"""Errors that a server which has taken the token answers with; a bare HTTP 5xx may come from a gateway before it."""
 
 
 def _known(endpoint: str) -> Endpoint:
