@@ -27,9 +27,6 @@ USELESS = frozenset({"html", "empty_body", "cut_body", "cut_connection", "other_
 SETTLED = timedelta(days=3)
 """What ended so long before the end of the run must be there (a block of fresh days comes on top)."""
 
-GRAIN = 1.0
-"""Days: quotas are given by the day, so a short run can't be told apart from the least more finely than that."""
-
 _DAY = timedelta(days=1)
 Wanted = dict[str, list[tuple[str, date]]]
 
@@ -190,7 +187,7 @@ def _backlog(
     lost = sum(r.fault in USELESS or r.fail_code == 20056 for r in taken)
     least = _least_days(least_calls, a_day, limit.calls, options.window, burst)
     least_with_faults = _least_days(least_calls + lost, a_day, limit.calls, options.window, burst)
-    days = None if done is None else (done - start) / _DAY
+    days = None if done is None else max(0.0, (done - start) / _DAY)
     return {
         "device days": len(backlog),
         "least calls": least_calls,
@@ -202,6 +199,9 @@ def _backlog(
         "done on day": None if days is None else round(days, 2),
         "least days": round(least, 2),
         "least days with these faults": round(least_with_faults, 2),
+        "days too many": None if days is None else round(days - least_with_faults, 2),
+        # Whether the newest fresh day is read before the last of the backlog: no finer can a short run be judged.
+        "grain": round(max(1.0, a_day / (limit.calls - a_day)), 2),
         "ratio": None if days is None else round(days / max(least_with_faults, 1 / 24), 4),
     }
 
@@ -242,7 +242,7 @@ def _broken(
         broken.append(f"{cells['missing']} wanted periods are missing, {cells['with several rows']} have several rows")
     if backlog["ratio"] is None:
         broken.append(f"the backlog isn't done: {backlog['missing device days']} device days are missing")
-    elif backlog["ratio"] > close_enough and backlog["done on day"] > backlog["least days with these faults"] + GRAIN:
+    elif backlog["ratio"] > close_enough and backlog["days too many"] > backlog["grain"]:
         broken.append(f"the backlog took {backlog['ratio']} times as long as the quota alone makes it")
     early = sum(worker["early"] for worker in played.workers)
     if early:
