@@ -38,6 +38,7 @@ def test_listings_hold_what_their_tables_hold_less_what_no_answer_tells(table):
         "time_zone_source",
         "first_seen_at",
         "last_seen_at",
+        "retired_at",
         "cleared_after",
         "cleared_before",
     }
