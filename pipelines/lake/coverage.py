@@ -45,6 +45,7 @@ create table if not exists claim (
     primary key (dataset, period, subject)
 ) without rowid;
 create index if not exists claim_by_owner on claim (owner);
+create index if not exists cell_undone on cell (dataset, period) where state in ('missing', 'suspect');
 create table if not exists retired (subject text primary key) without rowid;
 -- Nothing will come any more of what no account lists: it isn't missing.
 create view if not exists live_cell as

@@ -15,9 +15,10 @@ from pipelines.load.wanting import due_again
 from pipelines.planning.again import due_on_schedule
 from pipelines.planning.cells import Cell, Subject, wanted_cells
 from pipelines.planning.policy import Policy
-from pipelines.planning.waves import Wave, due_cells, next_due, reserve
+from pipelines.planning.waves import Wave, due_cells, next_due, reserve, waves_change_with
 from pipelines.planning.worth import Piece, Step, past_cells, pieces, report_lacks_data, scheduled
 
+EVER: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 LOOK_AGAIN: Final = timedelta(days=1)
@@ -35,8 +36,8 @@ GRACE: Final = timedelta(minutes=1)
 """So much after a day has settled it is asked for: read a moment too early by the server's clock, it would only count
 as provisional, and cost its calls twice."""
 
-WAVES_KEPT: Final = timedelta(hours=6)
-"""How long the plan of fresh days stands: it reaches a day ahead."""
+ASKED_LOOK_AGAIN: Final = timedelta(hours=6)
+"""How often a worker that keeps up looks for what loads with dates have left undone."""
 
 Dates = tuple[date, date]
 
@@ -70,9 +71,10 @@ class FreshLook:
     subjects: Mapping[str, Subject]
     policy: Policy
     _due: Mapping[Cell, datetime] = field(default_factory=dict)
-    _due_until: datetime = datetime.min.replace(tzinfo=UTC)  # noqa: RUF009 a constant
+    _due_until: datetime = EVER
+    _cells: Mapping[int, Mapping[Cell, datetime]] = field(default_factory=dict)
     _waves: Sequence[Wave] = ()
-    _waves_until: datetime = datetime.min.replace(tzinfo=UTC)  # noqa: RUF009 a constant
+    _waves_of: tuple[date, date] | None = None
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
         """One: all that has come due."""
@@ -119,16 +121,27 @@ class FreshLook:
         """The cells that have come due; the same until the next ones do."""
         if now >= self._due_until:
             waves = self.waves(now)
-            self._due = due_cells(waves, now)
-            self._due_until = min(next_due(waves, now) or NEVER, self._waves_until)
+            come = [wave for wave in waves if wave.due_at <= now]
+            kept = {id(wave): self._cells.get(id(wave)) or due_cells([wave], now) for wave in come}
+            self._cells = kept
+            self._due = {cell: due_at for wave in come for cell, due_at in kept[id(wave)].items()}
+            self._due_until = next_due(waves, now) or NEVER
         return self._due
 
     def waves(self, now: datetime) -> Sequence[Wave]:
         """The days of the last week and those to come, by the time they come due."""
-        if now >= self._waves_until:
-            self._waves = scheduled(self.dataset, self.subjects.values(), self.policy, now)
-            self._waves_until = min(next_due(self._waves, now) or NEVER, now + WAVES_KEPT)
+        kept_for = waves_change_with(now)
+        if kept_for != self._waves_of:
+            known = {_name(wave): wave for wave in self._waves}
+            fresh = scheduled(self.dataset, self.subjects.values(), self.policy, now)
+            # The same wave stays the same object: its cells are reckoned once.
+            self._waves = [known.get(_name(wave), wave) for wave in fresh]
+            self._waves_of, self._due_until = kept_for, EVER
         return self._waves
+
+
+def _name(wave: Wave) -> tuple[object, ...]:
+    return wave.device_type_id, wave.first, wave.last, wave.due_at, len(wave.subjects), wave.subjects[0].id
 
 
 @dataclass
@@ -216,11 +229,11 @@ class AskedLook:
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         """Other loads may ask for more of it at any time."""
-        return now + timedelta(hours=1)
+        return now + ASKED_LOOK_AGAIN
 
     def next_look(self, now: datetime) -> datetime:
         """Other loads may ask for something at any time."""
-        return now + timedelta(hours=1)
+        return now + ASKED_LOOK_AGAIN
 
 
 def declare(services: Services, cells: Sequence[Cell], subjects: Mapping[str, Subject]) -> None:

@@ -6,17 +6,15 @@ A source gives its calls one by one, newest first, and knows when looking again 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from pipelines.load.looks import NEVER, Dates, Look
+from pipelines.load.looks import EVER, NEVER, Dates, Look
 from pipelines.load.wanting import Call, Wanting
 from pipelines.northbound.lanes import Lane
 from pipelines.planning.cells import Cell, Subject
 from pipelines.planning.packing import HistoryCall
 from schemas.datasets import DATASETS
-
-EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 SAME_AGAIN: Final = timedelta(hours=1)
 """A call that is planned anew so soon after it went out has taught nothing: the source rests that long."""

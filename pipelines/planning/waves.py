@@ -24,7 +24,10 @@ HISTORY_PATIENCE: Final = timedelta(days=1)
 """5-minute days wait at most so long for those of other zones: no day gets older than its freshness allows."""
 
 REPORT_PATIENCE: Final = timedelta(hours=6)
-"""Reports wait shorter: their calls are few, and people look at them in the morning."""
+"""Reports of days and hours wait shorter: their calls are few, and people look at them in the morning."""
+
+LONG_REPORT_PATIENCE: Final = timedelta(days=1)
+"""A month or a year that runs on changes little from day to day: one reading a day for all zones does."""
 
 SPAN: Final = timedelta(seconds=SPAN_SECONDS)
 _FIRST_TO_BEGIN: Final = timedelta(hours=14)
@@ -58,6 +61,11 @@ def block_of(day: date, days: int) -> tuple[date, date]:
     return first, first + timedelta(days=days - 1)
 
 
+def waves_change_with(now: datetime) -> tuple[date, date]:
+    """Return what of an instant `fresh_waves` depends on: they stay the same for hours."""
+    return (now - _LAST_TO_END - FRESH_REACH).date(), (now + _FIRST_TO_BEGIN).date()
+
+
 def fresh_waves(
     dataset: str, subjects: Iterable[Subject], now: datetime, freshness_of: Callable[[Subject], int] = lambda _: 1
 ) -> list[Wave]:
@@ -71,8 +79,7 @@ def fresh_waves(
             days = freshness_of(subject) if dataset == "device_history" else 1
             alike[subject.device_type_id, days].append(subject)
     found = []
-    newest = (now + _FIRST_TO_BEGIN).date()
-    oldest = (now - _LAST_TO_END - FRESH_REACH).date()
+    oldest, newest = waves_change_with(now)
     for (_, days), group in alike.items():
         by_zone: dict[str, list[Subject]] = defaultdict(list)
         for subject in group:
@@ -125,6 +132,8 @@ def _waves(dataset: str, by_zone: Mapping[str, Sequence[Subject]], first: date, 
     capacity = capacity_of(dataset)
     margin = final_margin(dataset) if period_of(dataset) == "day" else REPORT_MARGIN
     patience = HISTORY_PATIENCE if history else REPORT_PATIENCE
+    if period_of(dataset) != "day":
+        patience = LONG_REPORT_PATIENCE
 
     def together(run: Sequence[str]) -> bool:
         ends = [spans[zone][1] for zone in run]
