@@ -74,14 +74,16 @@ class Source:
         self.idle_until = instant
 
     def remaining(self, now: datetime) -> tuple[int, int]:
-        """Calls and cells that are still to be asked for."""
-        calls = cells = 0
+        """Calls and cells that are still to be asked for; calls beyond the first piece are reckoned from its own."""
+        calls, cells, planned = len(self.calls), 0, 0
         for piece in self.look.pieces(now):
             if self._done.get(piece, now) <= now:
                 todo = self.look.todo(piece, now)
+                if todo and not cells:
+                    calls = len(self.wanting.plan(self.dataset, todo, self.everyone))
+                    planned = len(todo)
                 cells += len(todo)
-                calls += len(self.wanting.plan(self.dataset, todo, self.everyone)) if todo else 0
-        return calls, cells
+        return (-(-calls * cells // planned) if planned else calls), cells
 
     def _plan(self, now: datetime) -> None:
         self._done = {piece: until for piece, until in self._done.items() if until > now}

@@ -37,6 +37,7 @@ from pipelines.northbound.errors import (
     QuotaExhausted,
     WrongAddress,
 )
+from pipelines.northbound.ledger import exhausted
 from pipelines.owner_files import read_policy
 
 WHY: Final = {"fresh": "fresh data", "backlog": "backlog", "asked": "load"}
@@ -123,6 +124,7 @@ class Worker:
         self.search: OldestSearch | None = None
         self.fleet_until = self.begun_at
         self.closed: dict[tuple[str, str, frozenset[str]], datetime] = {}
+        self.closed_why: dict[str, str | None] = {}
         self.failures: Counter[str] = Counter()
         self.folded_at = self.begun_at
         self.told_at = self.begun_at
@@ -160,7 +162,7 @@ class Worker:
             if until > now:
                 calls, cells = source.remaining(now)
                 if calls:
-                    self.report.wait_for(Waiting(source.dataset, calls, cells, until))
+                    self.report.wait_for(Waiting(source.dataset, calls, cells, until, self.closed_why.get(source.name)))
         wake = self._wake()
         self.report.next_work_at = None if wake == NEVER else wake
         if self.build and needs_build(self.services, self.report):
@@ -182,6 +184,7 @@ class Worker:
             allowance = self.asker.allowance(source.endpoint, source.plants, lane=source.lane, reserved=reserved)
             if not allowance.granted:
                 until = allowance.next_at or now + REFUSED_FOR
+                self.closed_why[source.name] = exhausted(allowance, source.endpoint).why
                 # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
                 self._close(source, min(until, now + ASK_AGAIN) if reserved else until)
                 continue
@@ -234,9 +237,10 @@ class Worker:
             others = carrier.carry(source.dataset, call, source.everyone)
             source.went_out(call, now)
             self.watch.progress(source.name, source.made, source.made + len(source.calls))
-        except QuotaExhausted as exhausted:
+        except QuotaExhausted as spent:
+            self.closed_why[source.name] = spent.why
             source.put_back(call)
-            self._close(source, exhausted.next_at or now + REFUSED_FOR)
+            self._close(source, spent.next_at or now + REFUSED_FOR)
             return False
         except EndpointRefused as refused:
             source.rest_until(now + REFUSED_FOR)
