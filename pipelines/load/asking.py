@@ -169,18 +169,20 @@ class Asker:
         why: str,
         lane: Lane = "asked",
         reserved: int = 0,
+        may_wait: bool = True,
     ) -> Iterator[Reply | Rejected]:
         """Yield the answers for a batch of subjects; more than one if a refused plant or the accounts made it split.
 
         `plant_of` gives each subject's plant; `body_of` gets the ids by which the asking account knows the subjects.
         A failed call yields nothing: it is in the report. `reserved`: calls of the endpoint's window, over all
-        accounts, that one of the lane "backlog" must leave to the others.
+        accounts, that one of the lane "backlog" must leave to the others. `may_wait`: here, if this load waits.
 
         Raises:
-            QuotaExhausted: not now, and this load doesn't wait.
+            QuotaExhausted: not now, and this load doesn't wait, or not here.
             EndpointRefused, EndpointBroken, LoadStopped: see there.
         """
-        return self._ask(Purpose(endpoint, why, lane, reserved), _Batch(subjects, body_of, plant_of))
+        purpose = Purpose(endpoint, why, lane, reserved, may_wait=may_wait)
+        return self._ask(purpose, _Batch(subjects, body_of, plant_of))
 
     def ask_as(
         self, account: str, endpoint: str, subjects: Sequence[str], body_of: BodyOf, *, why: str
@@ -207,7 +209,7 @@ class Asker:
             try:
                 return caller.client.plants(why=why)
             except QuotaExhausted as exhausted:
-                self._wait_for(exhausted)
+                self.wait_for(exhausted)
             except PermissionDenied as error:
                 raise EndpointRefused(error) from error
             except (RequestRejected, IncompleteList):
@@ -395,7 +397,9 @@ class Asker:
                 endpoint=purpose.endpoint,
             )
         )
-        self._wait_for(exhausted)
+        if not purpose.may_wait:
+            raise exhausted
+        self.wait_for(exhausted)
         return None
 
     def _halves(self, purpose: Purpose, refused: _PlantRefused, batch: _Batch) -> Sequence[Sequence[str]]:
@@ -434,7 +438,7 @@ class Asker:
     def _described(self, caller: Caller, error: NorthboundError) -> str:
         return error.describe() if len(self._callers) == 1 else f"Account {caller.name}: {error.describe()}"
 
-    def _wait_for(self, exhausted: QuotaExhausted) -> None:
+    def wait_for(self, exhausted: QuotaExhausted) -> None:
         """Sleep until the quota leaves room.
 
         Raises:

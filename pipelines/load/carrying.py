@@ -66,6 +66,7 @@ class Carrier:
 
         Raises:
             QuotaExhausted, EndpointRefused, LoadStopped: as `Asker.ask`; what was answered before is covered.
+                It never waits for quota here, with cells claimed: others may have brought them by then.
         """
         coverage, now = self.services.coverage, self.services.clock.now()
         self.answered.clear()
@@ -115,7 +116,14 @@ class Carrier:
         spec = DATASETS[dataset]
         table = table_for(dataset, call.device_type_id if spec.window == "range" else None)
         for reply in self.asker.ask(
-            spec.endpoint, ids, _body_of(call, dataset), plant_of, why=self.why, lane=self.lane, reserved=self.reserved
+            spec.endpoint,
+            ids,
+            _body_of(call, dataset),
+            plant_of,
+            why=self.why,
+            lane=self.lane,
+            reserved=self.reserved,
+            may_wait=False,
         ):
             self.answered.update(cell for cell in call.cells if cell.subject in reply.subjects)
             if isinstance(reply, Rejected):

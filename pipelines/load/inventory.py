@@ -59,14 +59,14 @@ def _listed(services: Services, asker: Asker, report: LoadReport, listener: List
     while True:
         fleet = current_fleet(services)
         asker.see(fleet)
-        if not _due(services, fleet, force):
+        if not due_accounts(services, fleet, force):
             return fleet
         try:
             with FileLock(locks / "inventory.lock").acquire(timeout=0):
                 fleet = current_fleet(services)  # another process may have listed just now
                 failures = {
                     name: failure
-                    for name in _due(services, fleet, force)
+                    for name in due_accounts(services, fleet, force)
                     if (failure := _try_to_list(services, asker, report, listener, name)) is not None
                 }
         except LockedElsewhere:
@@ -81,7 +81,8 @@ def _listed(services: Services, asker: Asker, report: LoadReport, listener: List
         return fleet
 
 
-def _due(services: Services, fleet: Fleet, force: bool) -> list[str]:
+def due_accounts(services: Services, fleet: Fleet, force: bool = False) -> list[str]:
+    """The accounts whose list is not there or too old."""
     now = services.clock.now()
     return [name for name in services.clients if force or _is_due(fleet.views.get(name, View()), now)]
 

@@ -49,8 +49,8 @@ class Look(Protocol):
         """First and last local dates of the pieces to look at, best first."""
         ...
 
-    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
-        """The cells of a piece that are wanted, due and not there; they are declared in coverage."""
+    def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
+        """The cells of a piece that are wanted, due and not there; `keep` declares them in coverage."""
         ...
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
@@ -80,12 +80,13 @@ class FreshLook:
         """One: all that has come due."""
         return [(date.min, date.max)]
 
-    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+    def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """What has come due and wasn't read since."""
         now -= self._behind(now)
         due = self._due_at(now)
         known = _known(self.services, self.dataset, list(due))
-        declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
+        if keep:
+            declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
         return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
 
     def _is_due(self, cell: Cell, due_at: datetime, known: Mapping[tuple[str, date], Entry], now: datetime) -> bool:
@@ -164,7 +165,7 @@ class PastLook:
         every = pieces({self.dataset: list(self.subjects.values())}, self.policy, now, self.oldest)
         return [piece for piece in every if piece.tier == self.tier]
 
-    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+    def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """What isn't there of the piece; days without data are settled without a call."""
         which = Piece(self.step, self.dataset, self.tier, *piece)
         cells = past_cells(which, self.subjects.values(), self.policy, now, self.oldest)
@@ -173,22 +174,24 @@ class PastLook:
         known = _known(self.services, self.dataset, cells)
         todo = [cell for cell in cells if _is_wanted(cell, known, self.subjects, now)]
         if self.dataset in SKIPPED_WITHOUT_REPORT:
-            todo = self._with_data(todo, now)
-        declare(self.services, [cell for cell in todo if (cell.subject, cell.period) not in known], self.subjects)
+            todo = self._with_data(todo, now, keep=keep)
+        if keep:
+            declare(self.services, [cell for cell in todo if (cell.subject, cell.period) not in known], self.subjects)
         return todo
 
-    def _with_data(self, cells: list[Cell], now: datetime) -> list[Cell]:
+    def _with_data(self, cells: list[Cell], now: datetime, *, keep: bool) -> list[Cell]:
         """The cells but for those of days of which the plant's report holds no data: these are settled as empty."""
         days = _known(self.services, "plant_daily", cells)
         bare = {key for key, entry in days.items() if report_lacks_data(entry.state, entry.rows)}
         if not bare:
             return cells
         plant_of = {cell.subject: self.subjects[cell.subject].plant_code for cell in cells}
-        self.services.coverage.record(
-            Entry(self.dataset, cell.subject, plant_of[cell.subject], cell.period, "empty", 0, now, NO_DATA)
-            for cell in cells
-            if (plant_of[cell.subject], cell.period) in bare
-        )
+        if keep:
+            self.services.coverage.record(
+                Entry(self.dataset, cell.subject, plant_of[cell.subject], cell.period, "empty", 0, now, NO_DATA)
+                for cell in cells
+                if (plant_of[cell.subject], cell.period) in bare
+            )
         return [cell for cell in cells if (plant_of[cell.subject], cell.period) not in bare]
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
@@ -216,7 +219,7 @@ class AskedLook:
         span = self.services.coverage.span_of_missing(self.dataset)
         return ranges(self.dataset, *span) if span else []
 
-    def todo(self, piece: Dates, now: datetime) -> list[Cell]:
+    def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """Declared and not there."""
         known = self.services.coverage.states(self.dataset, None, *piece)
         return [

@@ -37,8 +37,8 @@ class OldestSearch:
 
     def next_call(self, now: datetime) -> HistoryCall | None:
         """The next look to take; None when the day is known, or nothing can be found out yet."""
-        if self._state is None:
-            self._state = self._begin(now)
+        # Another worker may have looked meanwhile; looks are taken in turns.
+        self._state = self._read() or self._state or self._begin(now)
         if self._state is None:
             return None
         newest = self._newest()
@@ -55,15 +55,21 @@ class OldestSearch:
         self._write()
         return None
 
-    def note(self, call: HistoryCall) -> None:
-        """Learn from what the look brought into coverage."""
+    def note(self, call: HistoryCall) -> bool:
+        """Learn from what the look brought into coverage; False if it brought nothing, not even that there is none.
+
+        It may not have gone out: another worker asks for these cells just now, or their account can't log in.
+        """
         assert self._state is not None
         day = self._state.probe()
         assert day is not None
         known = self.services.coverage.entries_of([(DATASET, cell.subject, cell.period) for cell in call.cells])
+        if all(entry.state == "missing" for entry in known.values()):
+            return False
         seen = [entry.period for entry in known.values() if entry.rows]
         self._state.note(day, bool(seen), min(seen, default=None))
         self._write()
+        return True
 
     def _begin(self, now: datetime) -> OldestDay | None:
         """Between the first day that is wanted and one that is known to have data; None while there is neither."""

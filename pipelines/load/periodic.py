@@ -63,7 +63,7 @@ class PeriodicLoad:
                 if exhausted.holds(call):
                     continue
                 try:
-                    left_to_others += self._carrier.carry(dataset, call, everyone)
+                    left_to_others += self._carry(dataset, call, everyone)
                 except QuotaExhausted as ending:
                     exhausted.note(without(call, self._carrier.answered), ending)
                     if exhausted.everywhere:
@@ -85,6 +85,14 @@ class PeriodicLoad:
             while self.services.coverage.claimed_by_others(self._carrier.owner, self.services.clock.now()):
                 self.services.clock.sleep(OTHERS_POLL_SECONDS)
             todo = self.wanting.todo(dataset, subjects, start, end, declare=False, tell=False)
+
+    def _carry(self, dataset: str, call: Call, everyone: Mapping[str, Subject]) -> int:
+        """Carry a call. A load that waits for quota does so without a claim, and then looks anew what is wanted."""
+        while True:
+            try:
+                return self._carrier.carry(dataset, call, everyone)
+            except QuotaExhausted as exhausted:
+                self.asker.wait_for(exhausted)
 
     def leave(self, dataset: str, start: date, end: date, ending: Ending) -> None:
         """Note what of `start`..`end` stays undone because an earlier range of the dataset ended so."""

@@ -73,12 +73,17 @@ class Source:
         self.calls.clear()
         self.idle_until = instant
 
-    def remaining(self, now: datetime) -> tuple[int, int]:
-        """Calls and cells that are still to be asked for; calls beyond the first piece are reckoned from its own."""
+    def remaining(self, now: datetime, counted: set[Cell]) -> tuple[int, int]:
+        """Calls and cells that are still to be asked for, but for those `counted` elsewhere; adds its own to these.
+
+        Calls beyond the first piece are reckoned from its own. Nothing is declared: what is declared counts as asked
+        for by name, and would pass over the order of worth.
+        """
         calls, cells, planned = len(self.calls), 0, 0
         for piece in self.look.pieces(now):
             if self._done.get(piece, now) <= now:
-                todo = self.look.todo(piece, now)
+                todo = [cell for cell in self.look.todo(piece, now, keep=False) if cell not in counted]
+                counted.update(todo)
                 if todo and not cells:
                     calls = len(self.wanting.plan(self.dataset, todo, self.everyone))
                     planned = len(todo)

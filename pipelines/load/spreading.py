@@ -25,6 +25,7 @@ class Purpose:
     lane: Lane = "asked"
     reserved: int = 0
     account: str | None = None
+    may_wait: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.carrying import Carrier, new_owner
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.instants import load_instant
-from pipelines.load.inventory import INVENTORY_MAX_AGE, ensure_inventory
+from pipelines.load.inventory import INVENTORY_MAX_AGE, due_accounts, ensure_inventory
 from pipelines.load.lanes import make_sources, reserved_calls, set_oldest
 from pipelines.load.looks import NEVER, PastLook
 from pipelines.load.oldest_search import OldestSearch
@@ -39,6 +39,7 @@ from pipelines.northbound.errors import (
 )
 from pipelines.northbound.ledger import exhausted
 from pipelines.owner_files import read_policy
+from pipelines.planning.cells import Cell
 
 WHY: Final = {"fresh": "fresh data", "backlog": "backlog", "asked": "load"}
 
@@ -123,6 +124,7 @@ class Worker:
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None
         self.fleet_until = self.begun_at
+        self.unlisted: QuotaExhausted | None = None
         self.closed: dict[tuple[str, str, frozenset[str]], datetime] = {}
         self.closed_why: dict[str, str | None] = {}
         self.failures: Counter[str] = Counter()
@@ -157,10 +159,13 @@ class Worker:
         now = self.clock.now()
         made = self.services.client.ledger.calls(self.begun_at)
         self.report.calls = dict(Counter(call.endpoint for call in made))
+        if self.unlisted is not None:
+            self.report.wait_for(Waiting("inventory", 1, 0, self.fleet_until, self.unlisted.why))
+        counted: set[Cell] = set()
         for source in self.sources:
             until = self._closed_until(source)
             if until > now:
-                calls, cells = source.remaining(now)
+                calls, cells = source.remaining(now, counted)
                 if calls:
                     self.report.wait_for(Waiting(source.dataset, calls, cells, until, self.closed_why.get(source.name)))
         wake = self._wake()
@@ -243,11 +248,12 @@ class Worker:
             self._close(source, spent.next_at or now + REFUSED_FOR)
             return False
         except EndpointRefused as refused:
-            source.rest_until(now + REFUSED_FOR)
             self.report.refuse(source.dataset, refused.error.describe())
+            # From now on, not from before the call: a day after the refusal, and not a moment too early.
+            again = self.clock.now() + REFUSED_FOR
             for each in self.sources:
                 if each.endpoint == source.endpoint:
-                    self._close(each, now + REFUSED_FOR)
+                    each.rest_until(again)
             return False
         except EndpointBroken:
             self._rest(source, now)
@@ -283,9 +289,8 @@ class Worker:
             if call is None:
                 set_oldest(self.sources, self.search.found)
                 return False
-            if self._make(source, call, reserved):
-                self.search.note(call)
-            return True
+            # Where a look was in vain the backlog goes on, newest first, and it is taken again later.
+            return not self._make(source, call, reserved) or self.search.note(call)
         finally:
             self.services.coverage.release(self.search_owner)
 
@@ -310,10 +315,12 @@ class Worker:
         else:
             try:
                 fleet = ensure_inventory(self.services, self.asker, self.report, self.watch, False)
-                self.fleet_until = max((fleet.listed_at or now) + INVENTORY_MAX_AGE, now + BACK_OFF[0])
+                self.fleet_until = self._next_listing(fleet, now)
                 if fleet.listed_at is not None:
                     self._poll_alarms(fleet, now)
+                self.unlisted = None
             except QuotaExhausted as exhausted:
+                self.unlisted = exhausted
                 self.fleet_until = exhausted.next_at or now + REFUSED_FOR
                 return False
             finally:
@@ -322,6 +329,15 @@ class Worker:
             return False
         self._take_over(fleet)
         return True
+
+    def _next_listing(self, fleet: Fleet, now: datetime) -> datetime:
+        """When the fleet is listed anew: after a day, or after a rest where an account's list could not be had."""
+        if not due_accounts(self.services, fleet):
+            self.failures.pop("inventory", None)
+            return max((fleet.listed_at or now) + INVENTORY_MAX_AGE, now + BACK_OFF[0])
+        rest = BACK_OFF[min(self.failures["inventory"], len(BACK_OFF) - 1)]
+        self.failures["inventory"] += 1
+        return now + rest
 
     def _share_refused(self) -> None:
         """Tell other workers which plants are refused, and take over what they know: also which are open again."""
@@ -371,9 +387,9 @@ class Worker:
         return self.closed.get((source.endpoint, source.lane, source.plants), self.begun_at)
 
     def _waits(self) -> bool:
-        """Whether a source has work that only the quota, or another worker, holds back."""
+        """Whether a source has work that only the quota, or another worker, holds back; or the quota the inventory."""
         now = self.clock.now()
-        return any(
+        return self.unlisted is not None or any(
             self._closed_until(source) > now and (source.calls or source.idle_until <= now) for source in self.sources
         )
 

@@ -11,12 +11,16 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
-from pipelines.lake.coverage import Coverage
-from pipelines.load.request import LoadReport, WorkRequest
+from pipelines.lake.coverage import Coverage, Entry
+from pipelines.load.oldest_search import OldestSearch
+from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
+from pipelines.load.run import run_load
 from pipelines.load.services import Services, state_dir
 from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock
+from pipelines.owner_files import read_policy
 from pipelines.planning.calendar import today
+from pipelines.planning.cells import Subject
 from pipelines.settings import Account, Settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.faults import Faults
@@ -127,6 +131,96 @@ def test_without_a_start_only_fresh_data_and_what_was_asked_for(site: Site) -> N
     assert site.work().exit_code == 0
     history = [r.body for r in site.simulator.log.calls() if r.path.endswith("getDevHistoryKpi")]
     assert min(body["startTime"] for body in history) >= (NOW - timedelta(days=9)).timestamp() * 1000
+
+
+def test_an_endpoint_that_is_not_open_is_a_refusal_and_no_quota_to_wait_for(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, faults=Faults(deny={"getDevHistoryKpi"})) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        report = site.work(WorkRequest(wait=True))
+    assert report.exit_code == 4, report.as_dict()
+    assert Counter(site.endpoints)["getDevHistoryKpi"] == 1
+    assert site.clock.now() - NOW < timedelta(hours=1), "it waits for no permission"
+
+
+def test_an_inventory_that_the_quota_holds_back_is_waited_for_and_not_called_done(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, faults=Faults(too_frequent="stations,times=1")) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        report = site.work()
+        assert report.exit_code == 3, report.as_dict()
+        assert [waiting.dataset for waiting in report.waiting] == ["inventory"]
+        assert site.work(WorkRequest(wait=True)).exit_code == 0
+    assert Counter(site.endpoints)["stations"] == 2
+
+
+def test_counting_what_is_left_asks_for_nothing_by_name_and_counts_it_once(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, faults=Faults(too_frequent="getDevHistoryKpi")) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        report = site.work()
+        again = site.work()
+    (left,) = [waiting for waiting in report.waiting if waiting.dataset == "device_history"]
+    declared = Coverage(state_dir(tmp_path) / "coverage.sqlite").states("device_history", None, START, NOW.date())
+    assert min(period for _, period in declared) >= NOW.date() - timedelta(days=8), "the backlog keeps its order"
+    devices = len({device for device, _ in declared})
+    assert left.cells == devices * (NOW.date() - START).days
+    assert [w.cells for w in again.waiting if w.dataset == "device_history"] == [left.cells]
+
+
+def test_a_look_for_the_oldest_day_that_did_not_go_out_says_nothing(site: Site) -> None:
+    device = Subject("1", "NE=1", 1, "Europe/Berlin", START)
+    with Services.open(site.settings, site.clock) as services:
+        policy = read_policy(None, site.settings)
+        search = OldestSearch(services, {"1": device}, policy)
+        day = NOW.date() - timedelta(days=1)
+        services.coverage.record([Entry("device_history", "1", "NE=1", day, "final", 288, NOW)])
+        look = search.next_call(NOW)
+        assert look is not None
+        assert not search.note(look)
+        again = OldestSearch(services, {"1": device}, policy).next_call(NOW)
+        assert again == look
+        found = [Entry(cell.dataset, cell.subject, "NE=1", cell.period, "empty", 0, NOW) for cell in look.cells]
+        services.coverage.record(found)
+        assert search.note(look)
+        other = OldestSearch(services, {"1": device}, policy).next_call(NOW)
+        assert other is not None
+        assert other.start > look.start
+
+
+def test_a_load_that_waits_for_quota_keeps_no_cells_from_others(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, faults=Faults(too_frequent="getKpiStationDay,times=1")) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        held: list[bool] = []
+
+        class Watched(OneClock):
+            def sleep(self, seconds: float) -> None:
+                coverage = Coverage(state_dir(tmp_path) / "coverage.sqlite")
+                held.append(coverage.claimed_by_others("anybody", self.now()))
+                super().sleep(seconds)
+
+        site.clock = Watched(simulated)
+        day = NOW.date() - timedelta(days=3)
+        with Services.open(site.settings, site.clock) as services:
+            request = LoadRequest(day, day, datasets=("plant_daily",), wait=True)
+            assert run_load(request, services, build=False).exit_code == 0
+    assert Counter(site.endpoints)["getKpiStationDay"] == 2
+    assert held
+    assert not any(held)
+
+
+def test_a_list_that_can_not_be_had_is_tried_less_and_less_often(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    faults = Faults(cut_short_paging=True)
+    with Simulator(world, clock=simulated) as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        site.work()
+    with Simulator(world, clock=simulated, faults=faults, port=site.simulator.port) as simulator:
+        site.simulator = simulator
+        site.clock.advance(timedelta(days=1).total_seconds())
+        site.work(WorkRequest(keep_up=True, stop_at=site.clock.now() + timedelta(days=1)))
+        assert len([each for each in simulator.log.calls("stations") if each.body["pageNo"] == 1]) <= 8
 
 
 class Standing(ManualClock):

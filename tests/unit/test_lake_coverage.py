@@ -159,6 +159,14 @@ def test_many_writers_at_once_lose_nothing(coverage):
     assert len(coverage.states("device_history", None, DAY, DAY)) == 160
 
 
+def test_who_looked_at_the_clock_first_and_came_second_leaves_a_claim_alone(coverage):
+    cell = ("device_history", "1", DAY)
+    assert coverage.claim([cell], "quick", AT + timedelta(seconds=30)) == {cell}
+    assert coverage.claim([cell], "slow", AT) == set()
+    assert coverage.claim([cell], "later", AT + timedelta(hours=1)) == {cell}
+    assert coverage.claim([cell], "after the clock was set back", AT - timedelta(hours=1)) == {cell}
+
+
 def test_another_process_sees_what_this_one_recorded(coverage):
     coverage.record([entry()])
     script = (
