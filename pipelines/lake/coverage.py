@@ -45,7 +45,7 @@ create table if not exists claim (
     primary key (dataset, period, subject)
 ) without rowid;
 create index if not exists claim_by_owner on claim (owner);
-create index if not exists cell_undone on cell (dataset, period) where state in ('missing', 'suspect');
+create index if not exists cell_not_final on cell (dataset, period) where state <> 'final';
 create table if not exists retired (subject text primary key) without rowid;
 -- Nothing will come any more of what no account lists: it isn't missing.
 create view if not exists live_cell as
@@ -79,7 +79,7 @@ select
         or (state = 'empty' and extracted_at < (julianday(period) - 2440587.5 + 9) * 86400e6)),
     sum(state = 'missing')
 from cell
-where dataset = ? and period between ? and ?
+where dataset = ? and period between ? and ? and state <> 'final'
 """
 
 _ROLLUP: Final = """
@@ -226,6 +226,16 @@ class Coverage:
                     found[subject, period] = Entry(dataset, subject, plant, period, state, rows, instant, reason)
         return found
 
+    def not_final(self, dataset: str, start: date, end: date) -> dict[tuple[str, date], Entry]:
+        """What isn't final of the periods from `start` to `end`, by subject and period: few of many."""
+        with closing(self._connect()) as connection:
+            found = connection.execute(
+                "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
+                "where dataset = ? and period between ? and ? and state <> 'final'",
+                (dataset, start.isoformat(), end.isoformat()),
+            ).fetchall()
+        return {(row[0], date.fromisoformat(row[1])): _entry(dataset, row) for row in found}
+
     def silent(self, dataset: str, subjects: Collection[str]) -> set[str]:
         """Those of the subjects of which the dataset has never had rows, and which were found empty before."""
         with closing(self._connect()) as connection:
@@ -246,7 +256,8 @@ class Coverage:
         """The first and last period of which something that was declared is not there yet; None if all is."""
         with closing(self._connect()) as connection:
             low, high = connection.execute(
-                "select min(period), max(period) from cell where dataset = ? and state in ('missing', 'suspect')",
+                "select min(period), max(period) from cell "
+                "where dataset = ? and state <> 'final' and state in ('missing', 'suspect')",
                 (dataset,),
             ).fetchone()
         return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
@@ -298,6 +309,12 @@ class Coverage:
                     connection.execute("rollback")
                 raise
             connection.execute("commit")
+
+
+def _entry(dataset: str, row: tuple[str, str, str, State, int, int | None, str | None]) -> Entry:
+    subject, period, plant, state, rows, at, reason = row
+    instant = _EPOCH + (at or 0) * _MICROSECOND
+    return Entry(dataset, subject, plant, date.fromisoformat(period), state, rows, instant, reason)
 
 
 def _micros(instant: datetime) -> int:

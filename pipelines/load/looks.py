@@ -16,7 +16,7 @@ from pipelines.planning.again import due_on_schedule
 from pipelines.planning.cells import Cell, Subject, wanted_cells
 from pipelines.planning.policy import Policy
 from pipelines.planning.waves import Wave, due_cells, next_due, reserve, waves_change_with
-from pipelines.planning.worth import Piece, Step, past_cells, pieces, report_lacks_data, scheduled
+from pipelines.planning.worth import Piece, Step, past_cells, pieces, report_lacks_data, scheduled, tier_of
 
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -156,6 +156,7 @@ class PastLook:
     subjects: Mapping[str, Subject]
     policy: Policy
     oldest: date | None = None
+    _walked: set[Dates] = field(default_factory=set)
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
         """Months of days, years of months."""
@@ -166,7 +167,12 @@ class PastLook:
         return [piece for piece in every if piece.tier == self.tier]
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
-        """What isn't there of the piece; days without data are settled without a call."""
+        """What isn't there of the piece; days without data are settled without a call.
+
+        A piece that was done once is not walked again: what comes back of it is in coverage.
+        """
+        if piece in self._walked:
+            return self._coming_back(piece, now)
         which = Piece(self.step, self.dataset, self.tier, *piece)
         cells = past_cells(which, self.subjects.values(), self.policy, now, self.oldest)
         if not cells:
@@ -178,6 +184,20 @@ class PastLook:
         if keep:
             declare(self.services, [cell for cell in todo if (cell.subject, cell.period) not in known], self.subjects)
         return todo
+
+    def _coming_back(self, piece: Dates, now: datetime) -> list[Cell]:
+        known = self.services.coverage.not_final(self.dataset, *piece)
+        return [
+            cell
+            for cell in (Cell(self.dataset, subject, period) for subject, period in sorted(known))
+            if self._is_mine(cell) and _is_wanted(cell, known, self.subjects, now)
+        ]
+
+    def _is_mine(self, cell: Cell) -> bool:
+        subject = self.subjects.get(cell.subject)
+        if subject is None or (self.oldest and self.dataset == "device_history" and cell.period < self.oldest):
+            return False
+        return self.tier is None or tier_of(subject.device_type_id or 0) == self.tier
 
     def _with_data(self, cells: list[Cell], now: datetime, *, keep: bool) -> list[Cell]:
         """The cells but for those of days of which the plant's report holds no data: these are settled as empty."""
@@ -196,6 +216,7 @@ class PastLook:
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         """For good, unless something of the piece comes back."""
+        self._walked.add(piece)
         coming_back, missing = self.services.coverage.unsettled(self.dataset, *piece)
         if coming_back:
             return now + LOOK_AGAIN
