@@ -98,7 +98,11 @@ class OldestDay:
                 # What looked like the limit was an outage: the days before it are open again.
                 self.none_before = self.earliest
             self.known = min(self.known, seen)
-            if seen > day:
+            before = day - timedelta(days=LOOK_DAYS)
+            if seen > day and not doubting and before >= self.none_before:
+                # The limit, or a silent night: the days just before tell.
+                self.hints = [*self.hints, before]
+            elif seen > day:
                 self.none_before = self.known
         elif not doubting:
             self.none_before = min(max(self.none_before, day + timedelta(days=LOOK_DAYS)), self.known)
