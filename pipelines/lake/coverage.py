@@ -1,11 +1,13 @@
 """What is loaded, per device or plant and period: the truth that plans and Dagster's partitions mirror."""
 
 import os
+import socket
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -186,9 +188,10 @@ class Coverage:
         too_late = _micros(now + 2 * LEASE)
         with self._transaction(durable=False) as connection:
             connection.execute("delete from claim where until <= ? or until > ?", (instant, too_late))
-            for (pid,) in connection.execute("select distinct pid from claim where owner <> ?", (owner,)).fetchall():
-                if not _is_alive(pid):
-                    connection.execute("delete from claim where pid = ?", (pid,))
+            others = connection.execute("select distinct owner, pid from claim where owner <> ?", (owner,)).fetchall()
+            for other, pid in others:
+                if not _is_alive(other, pid):
+                    connection.execute("delete from claim where owner = ?", (other,))
             connection.executemany(
                 "insert or ignore into claim values (?, ?, ?, ?, ?, ?)",
                 [(d, s, p.isoformat(), owner, os.getpid(), until) for d, s, p in cells],
@@ -206,9 +209,9 @@ class Coverage:
         """Whether another process is asking for anything just now."""
         with closing(self._connect()) as connection:
             found = connection.execute(
-                "select distinct pid from claim where owner <> ? and until > ?", (owner, _micros(now))
+                "select distinct owner, pid from claim where owner <> ? and until > ?", (owner, _micros(now))
             ).fetchall()
-        return any(_is_alive(pid) for (pid,) in found)
+        return any(_is_alive(other, pid) for other, pid in found)
 
     def entries_of(self, cells: Collection[CellKey]) -> dict[tuple[str, date], Entry]:
         """What is known of exactly these cells, by subject and period."""
@@ -321,7 +324,20 @@ def _micros(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _is_alive(pid: int) -> bool:
+@cache
+def this_place() -> str:
+    """Where process numbers mean the same: this machine, and in it this container."""
+    try:
+        return f"{socket.gethostname()}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no Linux
+        return socket.gethostname()
+
+
+def _is_alive(owner: str, pid: int) -> bool:
+    """Whether a claim's process is there; of one that can't be seen from here only the lease tells."""
+    place, slash, _ = owner.partition("/")
+    if slash and place != this_place():
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.lake.coverage import CellKey
+from pipelines.lake.coverage import CellKey, this_place
 from pipelines.lake.decode import decode
 from pipelines.lake.records import AnswerShapeError
 from pipelines.load.asking import Asker, Rejected, Reply
@@ -41,8 +41,8 @@ from schemas.tables import Table, table_for
 
 
 def new_owner() -> str:
-    """A name under which one load claims cells."""
-    return f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    """A name under which one load claims cells; it tells where its process can be seen."""
+    return f"{this_place()}/{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
 @dataclass
@@ -60,6 +60,8 @@ class Carrier:
     reserved: int = 0
     answered: set[Cell] = field(default_factory=set)
     """Cells of the latest call that were answered or refused, also if the quota ended in the middle of it."""
+    in_vain: bool = False
+    """Whether the latest call asked for something and nobody answered: it failed, or no account could make it."""
 
     def carry(self, dataset: str, call: Call, everyone: Mapping[str, Subject]) -> int:
         """Ask for what of a call is still wanted; returns how many of its cells another process asks for just now.
@@ -70,11 +72,13 @@ class Carrier:
         """
         coverage, now = self.services.coverage, self.services.clock.now()
         self.answered.clear()
+        self.in_vain = False
         try:
             free = coverage.claim([_key(cell) for cell in call.cells], self.owner, now)
             mine = self._still_wanted(call, free, everyone, now)
             if mine:
                 self._ask(dataset, self._refilled(dataset, call, mine, everyone, now), everyone)
+                self.in_vain = not self.answered
             return len(call.cells) - len(free)
         finally:
             coverage.release(self.owner)

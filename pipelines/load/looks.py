@@ -115,7 +115,7 @@ class FreshLook:
 
     def _behind(self, now: datetime) -> timedelta:
         """How much later than by this machine's clock a day has surely settled by the server's."""
-        ahead = self.services.clock.now() - self.services.client.server_now()
+        ahead = self.services.clock.now() - min(client.server_now() for client in self.services.clients.values())
         return max(ahead, timedelta(0)) + GRACE
 
     def _due_at(self, now: datetime) -> Mapping[Cell, datetime]:

@@ -49,6 +49,12 @@ REFUSED_FOR: Final = timedelta(days=1)
 BACK_OFF: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
 """Rests of a source after calls that failed, one after the other, without a word on when to come back."""
 
+PATIENCE: Final = 3
+"""Failures of a source in a row after which nobody waits for it any longer; who keeps up goes on trying."""
+
+SHORT_WAIT: Final = timedelta(minutes=2)
+"""A wait that every load takes: under the policy of calls per minute (6.2) quotas last no longer."""
+
 ASK_AGAIN: Final = timedelta(hours=1)
 """How soon a backlog asks again for a seat that is kept for fresh data."""
 
@@ -128,6 +134,7 @@ class Worker:
         self.closed: dict[tuple[str, str, frozenset[str]], datetime] = {}
         self.closed_why: dict[str, str | None] = {}
         self.failures: Counter[str] = Counter()
+        self.held: set[str] = set()
         self.folded_at = self.begun_at
         self.told_at = self.begun_at
         self.published_rows = 0
@@ -143,7 +150,7 @@ class Worker:
                     return
             wake = self._wake()
             self._while_idle(wake)
-            if not self.request.keep_up and not (self.request.wait and self._waits()):
+            if not self.request.keep_up and not self._goes_on(wake):
                 return
             if wake == NEVER or not self._sleep_until(wake):
                 return
@@ -225,7 +232,7 @@ class Worker:
     def _make(self, source: Source, call: Call, reserved: int) -> bool:
         """Make one call happen; whether it was answered or needed no asking."""
         assert self.fleet is not None
-        now, failed_before, read_before = self.clock.now(), len(self.report.failures), sum(self.report.cells.values())
+        now, read_before = self.clock.now(), sum(self.report.cells.values())
         carrier = Carrier(
             self.services,
             self.asker,
@@ -262,12 +269,14 @@ class Worker:
             source.put_back(call)
             raise
         # An account that is out of order fails no call that another one makes in its stead.
-        failed = len(self.report.failures) > failed_before and not carrier.answered
+        failed = carrier.in_vain
         if failed:
             self._rest(source, now)
         elif others and not source.calls and sum(self.report.cells.values()) == read_before:
             source.rest_until(now + OTHERS_HOLD)
+            self.held.add(source.name)
         else:
+            self.held.discard(source.name)
             self.failures.pop(source.name, None)
             self.failures.pop("all", None)
         if self.services.lake.pending_parts() >= FOLD_EVERY_PARTS:
@@ -385,6 +394,20 @@ class Worker:
 
     def _closed_until(self, source: Source) -> datetime:
         return self.closed.get((source.endpoint, source.lane, source.plants), self.begun_at)
+
+    def _goes_on(self, wake: datetime) -> bool:
+        """Whether what is left is worth waiting for; a minute's quota always is."""
+        if self.request.wait:
+            return self._waits() or self._rests()
+        return self._waits() and wake - self.clock.now() <= SHORT_WAIT
+
+    def _rests(self) -> bool:
+        """Whether a source rests after a failure that may pass, or while another worker asks for what is left."""
+        now = self.clock.now()
+        return any(
+            source.idle_until > now and (source.name in self.held or 0 < self.failures[source.name] <= PATIENCE)
+            for source in self.sources
+        )
 
     def _waits(self) -> bool:
         """Whether a source has work that only the quota, or another worker, holds back; or the quota the inventory."""

@@ -250,3 +250,16 @@ def test_workers_at_once_share_the_calls_and_double_none(site: Site) -> None:
     # What a worker left to another is there in the end, or comes with the next look.
     site.work(WorkRequest(wait=True))
     assert set(site.cells()) <= {"final", "provisional", "empty"}
+
+
+def test_a_minutes_quota_is_waited_for_without_being_told(tmp_path: Path, world: World) -> None:
+    simulated = SimClock.fixed(NOW)
+    with Simulator(world, clock=simulated, flow_control="static") as simulator:
+        site = Site(tmp_path, simulator, simulated)
+        (account,) = site.settings.accounts
+        site.settings = replace(site.settings, accounts=(replace(account, flow_control="static"),))
+        report = site.work()
+        refused = [call for call in simulator.log.calls() if not call.ok]
+    assert report.exit_code == 0, report.as_dict()
+    assert refused == []
+    assert timedelta(minutes=3) < site.clock.now() - NOW < timedelta(hours=1)

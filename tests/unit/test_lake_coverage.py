@@ -10,7 +10,7 @@ from itertools import permutations
 import polars as pl
 import pytest
 
-from pipelines.lake.coverage import Coverage, Entry
+from pipelines.lake.coverage import Coverage, Entry, this_place
 from pipelines.lake.errors import DiskFull
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
@@ -187,3 +187,17 @@ def test_a_year_of_400_devices_rolls_up_to_what_was_recorded(coverage):
     assert rollup.height == 130 * 365
     totals = rollup.select(pl.col("wanted").sum(), pl.col("rows").sum()).row(0)
     assert totals == (400 * 365, 400 * 365 * 288)
+
+
+def test_a_claim_of_a_dead_process_is_free_unless_its_process_cannot_be_seen_from_here(coverage):
+    cells = [("plant_daily", "P1", date(2026, 6, day)) for day in (1, 2)]
+    with sqlite3.connect(coverage.path) as file:
+        for (dataset, subject, period), owner in zip(
+            cells, (f"{this_place()}/dead", "another container:1/1-x"), strict=True
+        ):
+            until = int((AT + timedelta(minutes=10)).timestamp() * 1e6)
+            row = (dataset, subject, period.isoformat(), owner, 2**22 + 1, until)
+            file.execute("insert into claim values (?, ?, ?, ?, ?, ?)", row)
+    assert coverage.claimed_by_others("me", AT)
+    assert coverage.claim(cells, "me", AT) == {cells[0]}
+    assert coverage.claim(cells, "me", AT + timedelta(minutes=11)) == set(cells)
