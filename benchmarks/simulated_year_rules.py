@@ -115,7 +115,7 @@ def _limit(record: RequestRecord, counts: Counts, policy: Any) -> Limit | None:
 def _sessions(found: Findings, records: Iterable[RequestRecord], clients: int, kills: int) -> None:
     """A login while the token lives; a call with a token that has ended, beyond those that were under way."""
     alive, last_use, ended_at = False, NOTHING_YET, NOTHING_YET
-    under_way = spared = 0
+    under_way = spared = unaware = 0
     for record in records:
         at = record.at
         if record.endpoint == "login":
@@ -125,10 +125,14 @@ def _sessions(found: Findings, records: Iterable[RequestRecord], clients: int, k
                     spared += 1
                     if spared > kills:
                         found.blame(record, f"a login while the token of {last_use:%H:%M} lives")
-                alive, last_use = True, at
+                alive, last_use, unaware = True, at, 0
+        elif record.ended:
+            alive, ended_at, under_way = False, at, 0
+            # A further fault may hide from the client that its session has ended: the next call tells it.
+            unaware = 0 if record.fail_code == 305 else 1
         elif record.fail_code == 305:
-            if record.fault in ("kill_session", "steal_session"):
-                alive, ended_at, under_way = False, at, 0
+            if unaware:
+                unaware, ended_at, under_way = 0, at, 0
             elif at == ended_at and under_way < clients - 1:
                 under_way += 1
             else:

@@ -29,7 +29,7 @@ class RequestRecord:
 
     ``status`` is the HTTP status, ``fail_code`` the vendor's number (None where the answer holds none), ``rows`` the
     length of the data list, ``account`` the user name behind the token (None where no session was found), ``fault``
-    the fault that was played on it.
+    the fault that was played on it last, ``ended`` whether one of those played on it ended the account's session.
     """
 
     at: datetime
@@ -40,6 +40,7 @@ class RequestRecord:
     rows: int
     account: str | None
     fault: str | None = None
+    ended: bool = False
 
     @property
     def endpoint(self) -> str:

@@ -51,6 +51,9 @@ _TOO_FREQUENT: Final[Mapping[str, Callable[[], Refusal]]] = {
     "too_frequent_null": lambda: Refusal(407, ""),
     "too_frequent_sentence": lambda: Refusal(407, MISLEADING),
 }
+SESSION_FAULTS: Final = frozenset({"kill_session", "steal_session"})
+"""Faults that end the account's session, whatever else is played on the same request."""
+
 _OWNER: Final = "owner:"
 _DUMP: Final = orjson.OPT_SERIALIZE_NUMPY
 
@@ -67,6 +70,7 @@ class _Asked:
     fail_code: int | None = None
     rows: int = 0
     fault: str | None = None
+    ended: bool = False
 
     @property
     def now(self) -> float:
@@ -316,6 +320,7 @@ class Service:
         if not self._state.strikes(name, asked.endpoint, asked.now):
             return False
         asked.fault = name
+        asked.ended = asked.ended or name in SESSION_FAULTS
         return True
 
     def _envelope(self, asked: _Asked, envelope: dict[str, Any]) -> Answer:
@@ -335,6 +340,7 @@ class Service:
             rows=asked.rows,
             account=asked.account,
             fault=asked.fault,
+            ended=asked.ended,
         )
         self.log.add(record)
 
