@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 import orjson
 import polars as pl
 
-from pipelines.lake.durable import full_disk_as_sentence
+from pipelines.lake.durable import full_disk_as_sentence, lives
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
 
@@ -336,15 +336,7 @@ def this_place() -> str:
 def _is_alive(owner: str, pid: int) -> bool:
     """Whether a claim's process is there; of one that can't be seen from here only the lease tells."""
     place, slash, _ = owner.partition("/")
-    if slash and place != this_place():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return bool(slash and place != this_place()) or lives(pid)
 
 
 def _as_row(entry: Entry) -> tuple[str, str, str, str, str, int, int | None, str | None]:

@@ -84,7 +84,7 @@ def remove_left_over_temporaries(folder: Path, pattern: str = "*.tmp") -> None:
     """Remove temporary files whose process has ended; those of living processes stay."""
     for path in _listed(folder, pattern):
         owner = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
-        if owner.isdigit() and not _lives(int(owner)):
+        if owner.isdigit() and not lives(int(owner)):
             with suppress(FileNotFoundError):
                 path.unlink()
 
@@ -93,7 +93,8 @@ def _listed(folder: Path, pattern: str) -> Iterable[Path]:
     return sorted(folder.glob(pattern)) if folder.is_dir() else ()
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process of that number is there, seen from here."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
