@@ -16,7 +16,7 @@ from pipelines.planning.again import due_on_schedule
 from pipelines.planning.cells import Cell, Subject, wanted_cells
 from pipelines.planning.policy import Policy
 from pipelines.planning.waves import Wave, due_cells, next_due, reserve, waves_change_with
-from pipelines.planning.worth import Piece, Step, past_cells, pieces, report_lacks_data, scheduled, tier_of
+from pipelines.planning.worth import Piece, Step, beyond, past_cells, pieces, report_lacks_data, scheduled, tier_of
 
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -51,6 +51,10 @@ class Look(Protocol):
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """The cells of a piece that are wanted, due and not there; `keep` declares them in coverage."""
+        ...
+
+    def older(self, piece: Dates, now: datetime) -> list[Cell]:
+        """What is wanted and not there of the days before a piece, as far as its calls may carry it for free."""
         ...
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
@@ -88,6 +92,10 @@ class FreshLook:
         if keep:
             declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
         return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
+
+    def older(self, piece: Dates, now: datetime) -> list[Cell]:
+        """Nothing: fresh days are one piece."""
+        return []
 
     def _is_due(self, cell: Cell, due_at: datetime, known: Mapping[tuple[str, date], Entry], now: datetime) -> bool:
         entry = known.get((cell.subject, cell.period))
@@ -185,6 +193,13 @@ class PastLook:
             declare(self.services, [cell for cell in todo if (cell.subject, cell.period) not in known], self.subjects)
         return todo
 
+    def older(self, piece: Dates, now: datetime) -> list[Cell]:
+        """Of 5-minute data the days that the next piece begins with."""
+        if self.dataset != "device_history":
+            return []
+        before = beyond(Piece(self.step, self.dataset, self.tier, *piece))
+        return self.todo((before.first, before.last), now, keep=False)
+
     def _coming_back(self, piece: Dates, now: datetime) -> list[Cell]:
         known = self.services.coverage.not_final(self.dataset, *piece)
         return [
@@ -250,6 +265,10 @@ class AskedLook:
             and _is_wanted(cell, known, self.subjects, now)
             and known[cell.subject, cell.period].state in ("missing", "suspect", "denied")
         ]
+
+    def older(self, piece: Dates, now: datetime) -> list[Cell]:
+        """Nothing: each piece by itself."""
+        return []
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         """Other loads may ask for more of it at any time."""

@@ -97,7 +97,7 @@ class Source:
                 continue
             todo = self.look.todo(piece, now)
             if todo:
-                planned = self.wanting.plan(self.dataset, todo, self.everyone)
+                planned = self.wanting.plan(self.dataset, todo, self.everyone, self.look.older(piece, now))
                 self.calls.extend(sorted(planned, key=_end_of, reverse=True))
                 return
             self._done[piece] = self.look.done_until(piece, now)

@@ -14,7 +14,7 @@ from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning import again
 from pipelines.planning.calendar import today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
-from pipelines.planning.packing import HistoryCall, fill_seats, pack_history
+from pipelines.planning.packing import HistoryCall, fill_seats, pack_history, pack_newest_first
 from pipelines.planning.reports import ReportCall, pack_reports
 from schemas.datasets import DATASETS
 
@@ -37,25 +37,33 @@ class Wanting:
     force: bool = False
     refused: Mapping[str, PlantNotAuthorized] = field(default_factory=dict)
 
-    def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
+    def plan(
+        self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], older: Collection[Cell] = ()
+    ) -> Sequence[Call]:
         """The calls that carry `todo`; history calls fill their empty seats with other wanted cells.
 
-        The subjects of a call share the accounts that see them, so that each of these can make it.
+        `older` 5-minute data are asked for next: they ride along where that spares calls then. The subjects of a call
+        share the accounts that see them, so that each of these can make it.
         """
         groups = self.fleet.by_accounts(DATASETS[dataset].endpoint, {cell.subject for cell in todo})
         if len(groups) < 2:
-            return self._plan_group(dataset, todo, subjects, ())
+            return self._plan_group(dataset, todo, subjects, (), older)
         calls: list[Call] = []
         left = set(todo)
         for ids in groups:
             known = set(ids)
             mine = [cell for cell in todo if cell in left and cell.subject in known]
-            calls += self._plan_group(dataset, mine, subjects, left.difference(mine))
+            calls += self._plan_group(dataset, mine, subjects, left.difference(mine), older)
             left.difference_update(cell for call in calls for cell in call.cells)
         return sorted(calls, key=lambda call: call.start if isinstance(call, HistoryCall) else call.instant)
 
     def _plan_group(
-        self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], beside: Collection[Cell]
+        self,
+        dataset: str,
+        todo: Collection[Cell],
+        subjects: Mapping[str, Subject],
+        beside: Collection[Cell],
+        older: Collection[Cell],
     ) -> Sequence[Call]:
         """Calls for what the same accounts see; `beside` is wanted too, and rides along where it can."""
         if DATASETS[dataset].window != "range":
@@ -63,7 +71,9 @@ class Wanting:
         everyone = self.fleet.subjects(dataset)
         others = [*beside, *(c for c in self.other_wanted(dataset, todo, everyone) if c not in beside)]
         ids = {cell.subject for cell in todo}
-        return fill_seats(pack_history(todo, subjects), self.riding_along(dataset, ids, others), everyone)
+        ahead = self.riding_along(dataset, ids, older)
+        calls = pack_newest_first(todo, ahead, subjects) if ahead else pack_history(todo, subjects)
+        return fill_seats(calls, self.riding_along(dataset, ids, others), everyone)
 
     def riding_along(self, dataset: str, ids: Collection[str], cells: Collection[Cell]) -> list[Cell]:
         """Those of the cells whose subjects are seen by every account that sees the subjects `ids`."""

@@ -7,9 +7,15 @@ Two facts bound any plan from below:
 So: take groups of cells such that cells of different groups can't share a call, and add up fact 2 over the
 groups. A group is what starts at or before b and ends after a; the next group's a is b plus one window, which
 keeps every pair apart. The bound is the best choice of groups, found from right to left.
+
+Groups know nothing of zones that share a call without sharing a midnight. `with_shared_calls` does:
+3. A window of 72 hours holds three whole days of 24 hours only if it begins with the first of them. So one call
+   carries three days each for devices of one midnight; any other seat carries two days at most, and wastes the room
+   of a third. With C calls, the days that ride three to a seat are at most ten per call and start.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -36,6 +42,8 @@ def lower_bound(wants: Sequence[Want], seats: int, span: int) -> int:
     """Return a number of calls that no plan for these wants can go below."""
     if not wants:
         return 0
+    if len(wants) <= seats:
+        return fewest_together(wants, span)
     times = np.array(sorted({start for want in wants for start in want.starts}), dtype=np.int64)
     lefts = np.unique(np.concatenate([times[:1] - 1, times + span]))
     values = _Chains(wants, times, span).values(lefts, seats)
@@ -46,7 +54,53 @@ def lower_bound(wants: Sequence[Want], seats: int, span: int) -> int:
         first = bisect_right(times.tolist(), int(lefts[index]) - span) if index else 0
         totals = values[index][first:] + best[following[first:]]
         best[index] = max(int(best[index + 1]), int(totals.max(initial=0)))
-    return max(int(best[0]), fewest_seats(wants, seats))
+    return max(int(best[0]), fewest_seats(wants, seats), with_shared_calls(wants, seats, span))
+
+
+def fewest_together(wants: Sequence[Want], span: int) -> int:
+    """Return the calls for so few devices that all find a seat: exactly as many, since nothing is to be decided.
+
+    A window begins with the first day that is left (sweep.py, fact 1), and everybody gives it all that fits.
+    """
+    positions = [0] * len(wants)
+    calls = 0
+    while True:
+        waiting = [want.starts[at] for want, at in zip(wants, positions, strict=True) if at < len(want.starts)]
+        if not waiting:
+            return calls
+        end = min(waiting) + span
+        positions = [bisect_right(want.ends, end, lo=at) for want, at in zip(wants, positions, strict=True)]
+        calls += 1
+
+
+def with_shared_calls(wants: Sequence[Want], seats: int, span: int) -> int:
+    """Return a number of calls that no plan can go below, since a seat away from its own midnight holds two days.
+
+    Say that a seat has room for three days. One that carries two or one wastes at least half as much room as it
+    carries. So C calls need 3 * seats * C >= days + half of the days that don't ride three to a seat. Those that do
+    lie, but for the exempt ones, at three starts a call and at most `seats` at each: taking the fullest starts first
+    leaves the fewest for the other seats. Exempt are days near one shorter than 24 hours (the spring's change of
+    clocks), since a window then has an hour to spare. The same holds for any span and its thirds.
+    """
+    day = span // 3
+    lengths = {end - start for want in wants for start, end in zip(want.starts, want.ends, strict=True)}
+    if 4 * min(lengths) <= span:
+        return 0
+    days = sum(len(want.starts) for want in wants)
+    at_start: Counter[int] = Counter()
+    for want in wants:
+        short = [p for p, (start, end) in enumerate(zip(want.starts, want.ends, strict=True)) if end - start < day]
+        exempt = {near for p in short for near in range(p - 2, p + 3)}
+        at_start.update(start for p, start in enumerate(want.starts) if p not in exempt)
+    loads = [min(seats, count - full) for count in at_start.values() for full in range(0, count, seats)]
+    loads.sort(reverse=True)
+    apart = sum(loads)
+    calls = -(-days // (3 * seats))
+    apart -= sum(loads[: 3 * calls])
+    while 6 * seats * calls < 2 * days + apart:
+        apart -= sum(loads[3 * calls : 3 * calls + 3])
+        calls += 1
+    return calls
 
 
 class _Chains:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pipelines.planning.beam import WIDTH, Beam
 from pipelines.planning.bounds import lower_bound
 from pipelines.planning.calendar import local_day
 from pipelines.planning.cells import Cell, Subject
@@ -17,7 +18,7 @@ from pipelines.planning.history_call import SEATS, SPAN_SECONDS, HistoryCall
 from pipelines.planning.search import EFFORT, solve
 from pipelines.planning.sweep import Want
 
-__all__ = ["HistoryCall", "fill_seats", "lower_bound_history", "pack_history"]
+__all__ = ["HistoryCall", "fill_seats", "lower_bound_history", "pack_history", "pack_newest_first"]
 
 
 def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject], effort: int = EFFORT) -> list[HistoryCall]:
@@ -39,6 +40,30 @@ def pack_history(cells: Iterable[Cell], subjects: Mapping[str, Subject], effort:
         wants = [device.want for device in devices]
         for seats in solve(wants, SEATS, SPAN_SECONDS, effort // wanted):
             carried = [(devices[seat.device], seat.first, seat.last) for seat in seats]
+            calls.append(_call(device_type_id, carried))
+    return sorted(calls, key=lambda call: (call.start, call.device_type_id, call.device_ids))
+
+
+def pack_newest_first(
+    cells: Iterable[Cell], older: Iterable[Cell], subjects: Mapping[str, Subject], width: int = WIDTH
+) -> list[HistoryCall]:
+    """Return calls that carry every wanted cell of one piece of a longer past, newest first.
+
+    `older` are wanted too, but in the next piece: they ride along where that spares calls then, so that the pieces
+    of a year together take as few calls as a plan of the whole year. Some days of them suffice, ten at best. No cell
+    is carried twice. `width` is how many plans are followed side by side. Sorted and raising as `pack_history`.
+    """
+    must = set(cells)
+    calls = []
+    for device_type_id, devices in _by_type(must.union(older), subjects).items():
+        # With time running backwards the newest days come first.
+        wants = [device.want.mirrored(SPAN_SECONDS) for device in devices]
+        stop = [sum(cell in must for cell in device.cells) for device in devices]
+        for seats in Beam(wants, SEATS, SPAN_SECONDS, stop).plan(width):
+            carried = [
+                (device, len(device.cells) - seat.last, len(device.cells) - seat.first)
+                for device, seat in ((devices[seat.device], seat) for seat in seats)
+            ]
             calls.append(_call(device_type_id, carried))
     return sorted(calls, key=lambda call: (call.start, call.device_type_id, call.device_ids))
 

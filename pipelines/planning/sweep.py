@@ -95,7 +95,7 @@ class Sweep:
         self.seats = seats
         self.span = span
         self.times = sorted({start for want in wants for start in want.starts})
-        self._ahead = [_seats_ahead(want) for want in wants]
+        self._ahead = [seats_ahead(want) for want in wants]
 
     def begin(self) -> State:
         """Return the state before the first start."""
@@ -119,7 +119,7 @@ class Sweep:
         )
 
 
-def _seats_ahead(want: Want) -> list[float]:
+def seats_ahead(want: Want) -> list[float]:
     """Return per position the mean of `least` over it and the two after: steps of thirds where `least` hides
     how far a device is into its next window."""
     padded = (*want.least, 0, 0)

@@ -38,6 +38,10 @@ FRESH_ORDER: Final = (*REPORT_ORDER, "device_history")
 BACKLOG_DAYS: Final = 30
 """Days of history planned at once: whole 3-day windows, so that the cuts cost no call."""
 
+BEYOND: Final = timedelta(days=10)
+"""Of the days before a piece of 5-minute data so many are looked at when it is planned: a call at its edge takes days
+of both sides, and after ten days it makes no difference who went along."""
+
 SLOT: Final = timedelta(minutes=5)
 WELL_COVERED_SHARE: Final = 0.95
 """Of a day's 5-minute slots: what the completeness of KPIs asks for."""
@@ -116,6 +120,11 @@ def pieces(
     for tier, (begin, end) in sorted(ranges.items(), key=lambda item: item[0] or 0):
         for first, last in cuts("device_history", begin, end):
             yield Piece(Step.BACKLOG, "device_history", tier, first, last)
+
+
+def beyond(piece: Piece) -> Piece:
+    """Return the days before a piece that are looked at when it is planned."""
+    return replace(piece, first=piece.first - BEYOND, last=piece.first - timedelta(days=1))
 
 
 def past_cells(

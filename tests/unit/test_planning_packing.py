@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.planning.bounds import lower_bound
+from pipelines.planning.bounds import fewest_together, lower_bound, with_shared_calls
 from pipelines.planning.calendar import local_day
 from pipelines.planning.cells import Cell, Subject
-from pipelines.planning.packing import fill_seats, lower_bound_history, pack_history
+from pipelines.planning.packing import fill_seats, lower_bound_history, pack_history, pack_newest_first
 from pipelines.planning.search import solve
 from pipelines.planning.sweep import Want
 
@@ -225,6 +225,81 @@ def test_small_ragged_sets_take_as_few_calls_as_trying_everything(case):
     assert carried == Counter((d, n) for d, want in enumerate(wants) for n in range(len(want.starts)))
     assert lower_bound(wants, seats, SPAN) <= least
     assert lower_bound([want.mirrored(SPAN) for want in wants], seats, SPAN) <= least
+
+
+@st.composite
+def small_rectangles(draw):
+    """A few devices of two or three zones that want the same days, near a change of clocks or far from one."""
+    seats = draw(st.sampled_from([2, 3]))
+    zones = draw(st.lists(st.sampled_from(ZONES), min_size=2, max_size=3, unique=True))
+    first = draw(st.sampled_from([*SWITCHES, date(2026, 6, 1)])) - timedelta(days=draw(st.integers(0, 3)))
+    days = draw(st.integers(1, 5))
+    wants = []
+    for _ in range(draw(st.integers(2, 5))):
+        windows = [
+            local_day(day, draw_zone) for draw_zone in [draw(st.sampled_from(zones))] for day in days_from(first, days)
+        ]
+        wants.append(Want.of([(int(w.start.timestamp()), int(w.end.timestamp())) for w in windows], SPAN))
+    return seats, wants
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.one_of(small_rectangles(), small_wants()))
+def test_no_bound_goes_beyond_what_trying_everything_finds(case):
+    seats, wants = case
+    least = fewest_calls(wants, seats)
+    assert with_shared_calls(wants, seats, SPAN) <= least
+    assert with_shared_calls([want.mirrored(SPAN) for want in wants], seats, SPAN) <= least
+    assert fewest_together(wants, SPAN) == fewest_calls(wants, len(wants))
+    assert lower_bound(wants, seats, SPAN) <= least
+
+
+def test_the_bound_knows_that_zones_share_two_days_of_three():
+    # Two zones of 15: with ten of one zone aboard a call has no room for both left-over fives, three days each.
+    subjects = by_id(device(n, ["Europe/Berlin", "Asia/Shanghai"][n % 2]) for n in range(30))
+    cells = [cell for s in subjects.values() for cell in history(s, days_from(date(2026, 6, 1), 90))]
+    bound = lower_bound_history(cells, subjects)
+    assert bound > 90  # three calls for three days are what seats and noons alone ask for
+    assert bound <= len(pack_history(cells, subjects))
+
+
+@settings(deadline=None, max_examples=30)
+@given(ragged(), st.integers(0, 12), st.sampled_from([1, 5]))
+def test_a_piece_carries_its_days_once_and_older_ones_at_most_once(wanted, cut, width):
+    subjects, cells = wanted
+    border = min(cell.period for cell in cells) + timedelta(days=cut)
+    own, older = [c for c in cells if c.period >= border], [c for c in cells if c.period < border]
+    calls = pack_newest_first(own, older, subjects, width)
+    assert_rules(calls, subjects)
+    counts = Counter(cell for call in calls for cell in call.cells)
+    assert set(counts.values()) <= {1}
+    assert set(own) <= set(counts) <= set(cells)
+    assert all(any(cell in own for cell in call.cells) for call in calls)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sampled_from(ZONES), st.integers(1, 35), st.dates(date(2017, 1, 1), date(2027, 1, 1)), st.integers(1, 20))
+def test_the_last_piece_of_one_zone_takes_exactly_tens_times_windows(zone, count, first, days):
+    subjects = by_id(device(number, zone) for number in range(count))
+    dates = days_from(first, days)
+    cells = [cell for subject in subjects.values() for cell in history(subject, dates)]
+    assert len(pack_newest_first(cells, [], subjects)) == -(-count // 10) * fewest_windows(dates, zone)
+
+
+def test_pieces_of_a_long_past_together_stay_close_to_the_bound_of_the_whole():
+    subjects = {name: subject for name, subject in fleet().items() if subject.device_type_id == 47}
+    dates = days_from(date(2026, 5, 2), 60)
+    left = {cell for subject in subjects.values() for cell in history(subject, dates)}
+    bound, calls = lower_bound_history(left, subjects), 0
+    for first, last in ((dates[30], dates[59]), (dates[0], dates[29])):
+        own = [cell for cell in left if first <= cell.period <= last]
+        older = [cell for cell in left if first - timedelta(days=10) <= cell.period < first]
+        for call in pack_newest_first(own, older, subjects, 10):
+            assert left.issuperset(call.cells)
+            left.difference_update(call.cells)
+            calls += 1
+    assert not left
+    assert calls <= 1.03 * bound
 
 
 FLEET_ZONES = (
