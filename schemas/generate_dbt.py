@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import yaml
 
+from schemas.device_types import DeviceType
 from schemas.items import DataItem
 from schemas.lookups import LOOKUPS
+from schemas.merged_5min import SOURCE_DESCRIPTION, merged_description, merged_name, merged_sql, merged_types
 from schemas.tables import TABLES, Column, Table
 
 DBT_DIR: Final = Path(__file__).resolve().parent.parent / "dbt"
@@ -287,6 +289,24 @@ def staging_yml(table: Table) -> str:
     return _yaml({"version": 2, "models": [model]})
 
 
+def merged_model(kind: DeviceType) -> tuple[str, str]:
+    """SQL and docs of the merged 5-minute model of one device type: the columns of history, and the source.
+
+    Its key needs no test at each build: the two tables' keys are tested, and the model takes one poll a slot.
+    """
+    table = TABLES[f"device_history_{kind.name}"]
+    columns = staging_columns(table)
+    realtime = staging_columns(TABLES[f"device_realtime_{kind.name}"])
+    sql = merged_sql(kind, [each.name for each in columns], [each.name for each in realtime])
+    documented = (*columns, StagingColumn("", "source", SOURCE_DESCRIPTION))
+    model = {
+        "name": merged_name(kind),
+        "description": merged_description(kind),
+        "columns": [_column_docs(table, each) for each in documented],
+    }
+    return f"-- {HEADER}\n{sql}", _yaml({"version": 2, "models": [model]})
+
+
 def _asset_key(table: Table) -> list[str]:
     """The Dagster asset that writes the table: history and real time are one asset each over all types."""
     shared = table.dataset if table.dataset in ("device_history", "device_realtime") else table.name
@@ -350,6 +370,9 @@ def generate() -> dict[Path, str]:
             stem = Path("models/staging") / f"stg_{table.name}"
             files[stem.with_suffix(".sql")] = staging_sql(table)
             files[stem.with_suffix(".yml")] = staging_yml(table)
+    for kind in merged_types():
+        stem = Path("models/staging") / merged_name(kind)
+        files[stem.with_suffix(".sql")], files[stem.with_suffix(".yml")] = merged_model(kind)
     return files
 
 

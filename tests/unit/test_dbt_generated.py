@@ -5,8 +5,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.generate_dbt import DBT_DIR, generate, is_overridable, main, staging_columns, stale_files, write_files
+from schemas.device_types import DEVICE_TYPES
+from schemas.generate_dbt import (
+    DBT_DIR,
+    generate,
+    is_overridable,
+    main,
+    merged_model,
+    staging_columns,
+    stale_files,
+    write_files,
+)
 from schemas.lookups import LOOKUPS
+from schemas.merged_5min import OFFLINE, merged_types
 from schemas.tables import TABLES
 
 FILES = generate()
@@ -73,6 +84,24 @@ def test_power_of_meters_and_batteries_goes_through_the_owners_file() -> None:
     assert "source.active_power * {{ owner_factor('kW', true) }} as active_power" in sql
     assert "source.active_power_a * {{ owner_factor(none, true) }} as active_power_a" in sql
     assert "as reactive_power," not in sql
+
+
+def test_merged_models_have_the_columns_of_history_and_the_source() -> None:
+    served = [each for each in DEVICE_TYPES.values() if each.history and each.realtime]
+    assert list(merged_types()) == served
+    for kind in served:
+        docs = yaml.safe_load(FILES[Path(f"models/staging/stg_device_5min_{kind.name}.yml")])["models"][0]
+        history = staging_columns(TABLES[f"device_history_{kind.name}"])
+        assert [each["name"] for each in docs["columns"]] == [*(each.name for each in history), "source"]
+        assert all(each["description"] for each in docs["columns"])
+
+
+def test_every_state_that_means_offline_is_a_column_that_is_polled() -> None:
+    polled = {item.column for table in RAW if table.dataset == "device_realtime" for item in table.items}
+    assert OFFLINE.keys() <= polled
+    sql = merged_model(DEVICE_TYPES[1])[0]
+    assert "coalesce(run_state_code not in (0), true)" in sql
+    assert "coalesce(inverter_state_code not in (45056, 49152), true)" in sql
 
 
 def test_sources_name_the_dagster_asset_that_writes_them() -> None:
