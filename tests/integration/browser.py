@@ -3,7 +3,10 @@
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -28,9 +31,23 @@ FLAGS: Final = (
 ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
 """The protocol's key of an element's id."""
 
+ON_THE_WAY: Final = frozenset({"stale element reference", "no such element", "aborted by navigation"})
+"""The protocol's words for a page that is about to be another one, or to be complete."""
+
+PATIENCE_SECONDS: Final = 180.0
+"""After this long a page isn't slow but wrong, on however busy a machine."""
+
+
+class OnTheWay(AssertionError):
+    """The page isn't there yet, or has gone since the element was found."""
+
 
 class Browser:
-    """One window with a fresh profile. Finding an element waits for it up to ten seconds."""
+    """One window with a fresh profile.
+
+    A click returns before the page that it leads to is there, so what is asked of an element is asked again until it
+    can be answered, and what a page says after a click is waited for: `until`.
+    """
 
     def __init__(self, profile: Path) -> None:
         assert CHROMIUM and DRIVER
@@ -41,9 +58,9 @@ class Browser:
             assert self._driver.stdout is not None
             said = (re.search(r"successfully on port (\d+)", line) for line in self._driver.stdout)
             port = next(match[1] for match in said if match)
-            self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+            self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, trust_env=False)
             options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}"]}
-            wanted = {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"implicit": 10_000}}
+            wanted = {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"implicit": 5_000}}
             started = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         except BaseException:
             self._end_driver()
@@ -54,26 +71,44 @@ class Browser:
         self._ask("POST", f"{self._session}/url", {"url": url})
 
     def fill(self, css: str, text: str) -> None:
-        self._ask("POST", f"{self._element(css)}/value", {"text": text})
+        self._at(css, "POST", "value", {"text": text})
 
     def click(self, css: str) -> None:
-        self._ask("POST", f"{self._element(css)}/click", {})
+        self._at(css, "POST", "click", {})
 
     def text(self, css: str) -> str:
-        return str(self._ask("GET", f"{self._element(css)}/text"))
+        """What an element says at this moment, which right after a click may be the old page's."""
+        return str(self._at(css, "GET", "text"))
 
     @property
     def url(self) -> str:
         return str(self._ask("GET", f"{self._session}/url"))
 
-    def _element(self, css: str) -> str:
-        found = self._ask("POST", f"{self._session}/element", {"using": "css selector", "value": css})
-        return f"{self._session}/element/{found[ELEMENT]}"
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of the page; if it never does, tell what the page is."""
+        ending = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            if time.monotonic() > ending:
+                raise AssertionError(f"{self.url} stays like this:\n{self._ask('GET', f'{self._session}/source')}")
+            Event().wait(0.1)
+
+    def _at(self, css: str, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask something of an element; find it anew if its page has gone in between, so nothing was done to it."""
+        ending = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                found = self._ask("POST", f"{self._session}/element", {"using": "css selector", "value": css})
+                return self._ask(method, f"{self._session}/element/{found[ELEMENT]}/{what}", body)
+            except OnTheWay:
+                if time.monotonic() > ending:
+                    raise
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = self._http.request(method, path, json=body)
-        assert answer.status_code == 200, answer.text[:1000]
-        return answer.json()["value"]
+        value = answer.json()["value"]
+        if answer.status_code != 200:
+            raise (OnTheWay if value["error"] in ON_THE_WAY else AssertionError)(answer.text[:1000])
+        return value
 
     def __enter__(self) -> Self:
         return self

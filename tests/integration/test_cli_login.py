@@ -239,11 +239,11 @@ def test_an_owner_clicks_through_the_consent(serve: Serve, tmp_path: Path) -> No
         browser.fill("#username", OWNER)
         browser.fill("#password", OWNER_PASSWORD)
         browser.click("#login")
-        assert "Basic APIs" in browser.text("form")
+        browser.until(lambda: "Basic APIs" in browser.text("form"))
         assert "Control APIs" not in browser.text("form"), "more than it needs isn't asked for"
         browser.click("#authorize")
-        assert browser.text("h1") == "Received"
-        assert "code" not in browser.url
+        browser.until(lambda: browser.text("h1") == "Received")
+        browser.until(lambda: "code" not in browser.url)
         status, said = ended(process)
     assert status == 0, said
     assert "Basic APIs (pvms.openapi.basic)" in said
@@ -260,7 +260,7 @@ def test_an_owner_clicks_reject(serve: Serve, tmp_path: Path) -> None:
         browser.fill("#password", OWNER_PASSWORD)
         browser.click("#login")
         browser.click("#reject")
-        assert browser.text("h1") == "Received"
+        browser.until(lambda: browser.text("h1") == "Received")
         status, said = ended(process)
     assert status == 1
     assert "the owner declined" in said
