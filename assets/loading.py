@@ -6,12 +6,12 @@ import dagster as dg
 from filelock import FileLock
 
 from assets.instance import kept_open
-from assets.interrupts import keyboard_interrupts
 from assets.partitions import PLANTS, PartitionPlan, partition_plan, settle_plan
 from assets.recording import Context, RecordingListener
 from assets.resources import Pvms
 from assets.transformed import record_models
 from assets.unfinished import declare_failed, forget, marked, unfinished
+from pipelines.interrupts import keyboard_interrupts
 from pipelines.lake.paths import paths_of
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet, current_fleet
@@ -35,6 +35,8 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
     left = unfinished(home)
     declare_failed(context.instance, left)
     run_id = context.run.run_id
+    # Dagster raises an exception of its own, which dbt, locks and thread pools don't recognise and so don't clean up
+    # after; it takes KeyboardInterrupt for the same thing.
     with keyboard_interrupts(), marked(home, run_id) as mark, kept_open(home, run_id), pvms.services() as services:
         listed_before = current_fleet(services).listed_at
         recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)

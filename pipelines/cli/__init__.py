@@ -1,5 +1,12 @@
 """The command `pvms`: one module a command, each of them a thin shell over the rooms."""
 
-from pipelines.cli.app import main
+from pipelines.interrupts import quiet_interrupts
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run `pvms` with the arguments of the process."""
+    quiet_interrupts()
+    # Imported here: an interrupt while this is imported should be quiet, too.
+    from pipelines.cli.app import app
+
+    app()

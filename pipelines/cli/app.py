@@ -51,8 +51,3 @@ app.command(help=doctor.HELP)(doctor.doctor)
 app.command(help=sql.HELP)(sql.sql)
 app.command(help=ui.HELP)(ui.ui)
 app.command(help=simulator.HELP)(simulator.simulator)
-
-
-def main() -> None:
-    """Run `pvms` with the arguments of the process."""
-    app()

@@ -5,6 +5,7 @@ Commands import the rooms inside their functions: `pvms --help` must not wait fo
 
 import errno
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
+from pipelines.interrupts import keyboard_interrupts
 from pipelines.lake.errors import LakeError
 from pipelines.load.request import (
     EXIT_ERROR,
@@ -73,7 +75,8 @@ def read_date(text: str) -> date:
 def guarded(command: Callable[[], int]) -> int:
     """Run a command and turn every foreseeable error into a sentence and an exit code, without a stack trace."""
     try:
-        return command()
+        with keyboard_interrupts(signal.SIGINT):
+            return command()
     except UsageError as error:
         say(f"{error}")
         return EXIT_USAGE
