@@ -1,4 +1,7 @@
-"""The data dictionary page, written from the catalog: `python -m schemas.dictionary [--check]`."""
+"""The data dictionary, two pages: `python -m schemas.dictionary [--check]`.
+
+`raw` and `ops` are written from the catalog here, staging and marts from dbt's descriptions in `dictionary_models`.
+"""
 
 import argparse
 import sys
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from schemas import dictionary_models
 from schemas.columns import Column, Table
 from schemas.datasets import DATASETS
 from schemas.device_types import DEVICE_TYPES
@@ -186,20 +190,26 @@ def page() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page, or with `--check` say whether the written one is current. Gives the exit code."""
+    """Write the pages, or with `--check` say whether the written ones are current and whole. Gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m schemas.dictionary", description=main.__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is not current")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not current")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page of raw and ops (default: %(default)s)")
+    parser.add_argument(
+        "--models-page", type=Path, default=dictionary_models.PAGE, help="the page of staging and marts"
+    )
     options = parser.parse_args(arguments)
-    text = page()
+    missing = dictionary_models.problems()
+    sys.stderr.write("".join(f"{each}\n" for each in missing))
+    written = {options.page: page(), options.models_page: dictionary_models.page()}
     if not options.check:
-        options.page.parent.mkdir(parents=True, exist_ok=True)
-        options.page.write_text(text, encoding="utf-8")
-        return 0
-    if options.page.is_file() and options.page.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{options.page} is not what the catalog says: run `python -m schemas.dictionary`\n")
-    return 1
+        for path, text in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return int(bool(missing))
+    stale = [path for path, text in written.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        sys.stderr.write(f"{path} is not what the catalog and dbt say: run `python -m schemas.dictionary`\n")
+    return int(bool(missing or stale))
 
 
 if __name__ == "__main__":

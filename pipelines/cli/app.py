@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import demo, doctor, init, load, login, plan, simulator, sql, status, ui
+from pipelines.cli import demo, doctor, export, init, load, login, plan, report, simulator, sql, status, ui
 
 HELP = """A fleet of solar plants from Huawei SmartPVMS (FusionSolar) into a DuckDB warehouse that analysts trust.
 
@@ -49,5 +49,7 @@ app.command(help=plan.HELP)(plan.plan)
 app.command(help=status.HELP)(status.status)
 app.command(help=doctor.HELP)(doctor.doctor)
 app.command(help=sql.HELP)(sql.sql)
+app.command(help=export.HELP)(export.export)
+app.command(help=report.HELP)(report.report)
 app.command(help=ui.HELP)(ui.ui)
 app.command(help=simulator.HELP)(simulator.simulator)

@@ -6,7 +6,7 @@ Haurwitz needs the sun's height and no turbidity data, which keeps the simulator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from pvlib import clearsky, irradiance, solarposition
 
 from pipelines.simulator.calendar import DAY_MS, HOUR_MS

@@ -80,6 +80,13 @@ class Browser:
         """What an element says at this moment, which right after a click may be the old page's."""
         return str(self._at(css, "GET", "text"))
 
+    def resize(self, width: int, height: int) -> None:
+        self._ask("POST", f"{self._session}/window/rect", {"width": width, "height": height})
+
+    def run(self, script: str) -> Any:
+        """What a function body returns on the page; a page's own policy doesn't bind the driver."""
+        return self._ask("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
+
     @property
     def url(self) -> str:
         return str(self._ask("GET", f"{self._session}/url"))

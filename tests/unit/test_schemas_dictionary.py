@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas import dictionary_models
 from schemas.dictionary import PAGE, main, page, quota_formula
 from schemas.endpoints import ENDPOINTS
 from schemas.tables import TABLES
@@ -59,3 +60,50 @@ def test_check_finds_drift_and_writing_mends_it(tmp_path: Path, capsys: pytest.C
 )
 def test_quotas_in_words(endpoint: str, policy: str, words: str) -> None:
     assert quota_formula(ENDPOINTS[endpoint].quotas[policy]) == words
+
+
+def test_every_model_and_column_is_in_the_page_of_the_models() -> None:
+    text = dictionary_models.page()
+    known = dictionary_models.models()
+    assert {"fct_plant_day", "stg_plant_daily", "int_plant_day"} <= {each.name for each in known}
+    for model in known:
+        section = text.split(f"### {model.schema}.{model.name}\n")[1].split("\n#")[0]
+        assert "Grain: " in section
+        for column, words in model.columns:
+            assert f"| `{column}` |" in section
+            assert words.replace("|", "\\|") in section
+
+
+def test_a_model_without_words_a_row_or_a_column_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "marts"
+    folder.mkdir(parents=True)
+    for name in ("one", "two", "three"):
+        (folder / f"{name}.sql").write_text("select 1")
+    (folder / "some.yml").write_text(
+        "models:\n- name: one\n  description: Energies.\n  columns:\n  - name: a_kwh\n- name: two\n  columns:\n"
+        "  - {name: b, description: B.}\n  - {name: b, description: B.}\n"
+    )
+    told = "\n".join(dictionary_models.problems(tmp_path))
+    for words in (
+        "three.sql is described in no .yml",
+        "one doesn't say `One row per ...`",
+        "one.a_kwh has no description",
+        "two has no description",
+        "two.b is described twice",
+    ):
+        assert words in told
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [("pv_energy_kwh", "kWh"), ("irradiation_kwh_m2", "kWh/m2"), ("local_time", "local"), ("plant_code", "")],
+)
+def test_units_are_what_names_end_in(column: str, unit: str) -> None:
+    assert dictionary_models.unit_of(column) == unit
+
+
+def test_source_and_null_rule_are_read_from_the_words() -> None:
+    words = "Consumption in kWh (vendor's use_power, reference 5.1.4.2); null without a meter (17, 47). Never guessed."
+    assert dictionary_models.source_of(words) == "`use_power`, 5.1.4.2"
+    assert dictionary_models.null_rule(words) == "null without a meter (17, 47)."
+    assert dictionary_models.source_of("Energy in kWh (PVYield). More.") == "`PVYield`"

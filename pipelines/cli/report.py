@@ -1,0 +1,86 @@
+"""`pvms report`: one page about a fleet, for a browser, a phone or a printer."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.load.request import EXIT_USAGE, UsageError
+
+HELP = """Write one HTML page about a fleet: production, plants against peers, completeness, alarms, batteries, money.
+
+The page is a single file: it loads nothing from a network and runs no script; send it, print it, read it on a phone.
+A figure that can't be had says why. Without --out it goes to stdout.
+
+Exit codes: 0 written; 1 an error; 2 wrong usage, an unknown plant.
+
+Examples:
+
+  pvms report --from 2026-11-01 --to yesterday --out november.html
+
+  pvms report --from yesterday --to yesterday --plant NE=33554785 --title "Hof Süd" > hof.html
+"""
+
+
+def report(
+    from_: Annotated[str, typer.Option("--from", help="First local date.", metavar="DATE")],
+    to: Annotated[str, typer.Option("--to", help="Last local date, included.", metavar="DATE")],
+    out: Annotated[Path | None, typer.Option(help="The file to write.", metavar="FILE")] = None,
+    plant: Annotated[list[str] | None, typer.Option(help="Only this plant; may be repeated.")] = None,
+    title: Annotated[str, typer.Option(help="The page's title.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="With --out: say what was written as JSON.")] = False,
+) -> None:
+    """Write one HTML page about a fleet."""
+    start, end = read_date(from_), read_date(to)
+
+    def command() -> int:
+        from pipelines.lake.durable import write_durably
+        from pipelines.lake.publish import open_published
+        from pipelines.report.page import report_page
+
+        if start > end:
+            say(f"--from {start} is after --to {end}.")
+            return EXIT_USAGE
+        settings = settings_for_command()
+        say(f"PVMS_HOME is {settings.home}")
+        target = _checked(out)
+        connection = open_published(settings.home, threads=settings.duckdb_threads, memory_limit=settings.duckdb_memory)
+        try:
+            page = report_page(connection, start, end, _known(connection, plant or []), title)
+        finally:
+            connection.close()
+        if target is None:
+            sys.stdout.write(page)
+            return 0
+        data = page.encode()
+        write_durably(target, data)
+        say(f"Written to {target}; open it in a browser.")
+        if as_json:
+            stdout.print_json(
+                json.dumps({"path": str(target), "bytes": len(data), "from": start, "to": end}, default=str)
+            )
+        return 0
+
+    raise typer.Exit(guarded(command))
+
+
+def _checked(out: Path | None) -> Path | None:
+    if out is None:
+        return None
+    target = out.expanduser().resolve()
+    if target.is_dir() or not target.parent.is_dir():
+        raise UsageError(f"{target} can't be written: --out wants a file in a folder that is there.")
+    return target
+
+
+def _known(connection: object, plants: list[str]) -> tuple[str, ...]:
+    if plants:
+        query = "select plant_code from staging.stg_plants"
+        known = {code for (code,) in connection.execute(query).fetchall()}  # type: ignore[attr-defined]
+        for code in plants:
+            if code not in known:
+                raise UsageError(f"There is no plant {code} in the warehouse. `pvms sql` on raw.plants lists them.")
+    return tuple(plants)

@@ -1,0 +1,272 @@
+"""What the page says: figures with the reason beside each that can't be had. Pure, but for the queries it calls."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from pipelines.report.clear_sky import clear_sky_kwh_kwp
+from pipelines.report.sources import BY_DAY, CELLS, FEWEST_PEERS, PEERS_KM, PLANTS, Figures, Row
+
+ROUND_TRIP_DAYS: Final = 30
+"""A battery's round trip over fewer days is ruled by what it held at both ends (docs/figures.md 2)."""
+
+MOST_PLANTS: Final = 60
+"""Rows of the calendar and of the ranking; of a larger fleet those that need looking at."""
+
+MOST_ALARMS: Final = 50
+
+
+@dataclass
+class Content:
+    """Everything that the page shows."""
+
+    start: date
+    end: date
+    made_at: datetime
+    published_at: datetime | None
+    plants: list[Row]
+    days: list[Row]
+    calendar: list[Row]
+    calendar_days: list[date]
+    alarms: list[Row]
+    totals: Row
+    money: list[Row]
+    gaps: list[tuple[str, str, int]]
+    batteries: list[Row]
+    ranked: list[Row] = field(default_factory=list)
+    before: Row | None = None
+
+    @property
+    def left_out(self) -> int:
+        """Plants of the ranking that the page has no room for."""
+        return len(self.plants) - len(self.ranked)
+
+
+def content_of(figures: Figures, before: Figures, start: date, end: date) -> Content:
+    """Ask everything; `before` holds as many days before `start`."""
+    plants = [_with_owner(row) for row in figures.rows(PLANTS)]
+    days = _every_day(figures.rows(BY_DAY), start, end)
+    cells = figures.rows(CELLS)
+    _against_peers(plants, figures.peer_ratios())
+    _against_clear_sky(plants, cells)
+    plants.sort(key=_rank)
+    calendar_days = [each["local_date"] for each in days]
+    return Content(
+        start=start,
+        end=end,
+        made_at=datetime.now(UTC),
+        published_at=figures.published(),  # type: ignore[arg-type]
+        plants=plants,
+        days=days,
+        calendar=_calendar(plants, cells, calendar_days),
+        calendar_days=calendar_days,
+        alarms=figures.alarms(),
+        totals=_totals(plants, days),
+        money=_money(plants),
+        gaps=_gaps(plants),
+        batteries=[_battery(each) for each in plants if each["has_battery"]],
+        ranked=_ranked(plants),
+        before=_change(plants, before.rows(PLANTS)),
+    )
+
+
+def _with_owner(row: Row) -> Row:
+    owner = {key: value for key, value in json.loads(row.pop("owner") or "{}").items() if value is not None}
+    return {**row, "owner": owner, "name": row["plant_name"] or row["plant_code"]}
+
+
+def _every_day(rows: Sequence[Row], start: date, end: date) -> list[Row]:
+    known = {row["local_date"]: row for row in rows}
+    dates = (start + timedelta(days=number) for number in range((end - start).days + 1))
+    return [known.get(day, {"local_date": day, "plants": 0, "plants_with_energy": 0}) for day in dates]
+
+
+def _against_peers(plants: Sequence[Row], ratios: Mapping[str, float]) -> None:
+    for each in plants:
+        each["peer_ratio_pct"] = 100 * ratios[each["plant_code"]] if each["plant_code"] in ratios else None
+        each["peer_gap"] = None
+        if each["peer_ratio_pct"] is None:
+            known = each["latitude"] is not None and (each["latitude"], each["longitude"]) != (0, 0)
+            few = f"fewer than {FEWEST_PEERS} plants with a yield within {PEERS_KM} km"
+            each["peer_gap"] = few if known else "the plant's coordinates are unknown"
+
+
+def _against_clear_sky(plants: Sequence[Row], cells: Sequence[Row]) -> None:
+    """Energy over the clear-sky energy of the same days; null with a reason where the owner told no tilt or azimuth."""
+    yields: dict[str, dict[date, float]] = {}
+    for cell in cells:
+        if cell["specific_yield_kwh_kwp"] is not None:
+            yields.setdefault(cell["plant_code"], {})[cell["local_date"]] = cell["specific_yield_kwh_kwp"]
+    for each in plants:
+        owner, mine = each["owner"], yields.get(each["plant_code"], {})
+        each["clear_sky_pct"] = None
+        each["clear_sky_gap"] = _clear_sky_gap(each, owner, mine)
+        if each["clear_sky_gap"] is None:
+            bound = clear_sky_kwh_kwp(
+                each["latitude"], each["longitude"], each["time_zone"], owner["tilt"], owner["azimuth"], sorted(mine)
+            )
+            most = sum(bound.values())
+            each["clear_sky_pct"] = 100 * sum(mine.values()) / most if most else None
+            each["clear_sky_gap"] = None if most else "the sun did not rise"
+
+
+def _clear_sky_gap(plant: Row, owner: Mapping[str, Any], yields: Mapping[date, float]) -> str | None:
+    if owner.get("tilt") is None or owner.get("azimuth") is None:
+        return "the plants file tells no tilt and azimuth"
+    if plant["latitude"] is None or (plant["latitude"], plant["longitude"]) == (0, 0):
+        return "the plant's coordinates are unknown"
+    return None if yields else "no specific yield"
+
+
+def _rank(plant: Row) -> tuple[bool, float, str]:
+    """By specific yield a day, the best first; plants without one last."""
+    days = plant["days_with_energy"]
+    value = plant["specific_yield_kwh_kwp"]
+    plant["yield_a_day"] = value / days if value is not None and days else None
+    return plant["yield_a_day"] is None, -(plant["yield_a_day"] or 0.0), plant["name"]
+
+
+def _ranked(plants: Sequence[Row]) -> list[Row]:
+    """All plants, or the best and the worst of a fleet that is too large for a page."""
+    if len(plants) <= MOST_PLANTS:
+        return list(plants)
+    return [*plants[: MOST_PLANTS // 2], *plants[-MOST_PLANTS // 2 :]]
+
+
+def _totals(plants: Sequence[Row], days: Sequence[Row]) -> Row:
+    names = [
+        "pv_energy_kwh",
+        "feed_in_energy_kwh",
+        "purchased_energy_kwh",
+        "consumption_kwh",
+        "battery_charged_energy_kwh",
+        "battery_discharged_energy_kwh",
+        "self_used_pv_energy_kwh",
+        "pv_behind_meter_kwh",
+        "p0_kwp",
+    ]
+    totals = {name: _sum(each[name] for each in plants) for name in names}
+    used, behind = totals["self_used_pv_energy_kwh"], totals["pv_behind_meter_kwh"]
+    yields = [each["yield_a_day"] for each in plants if each["yield_a_day"] is not None]
+    wanted = sum(each["days"] for each in plants)
+    return {
+        **totals,
+        "self_consumption_pct": 100 * used / behind if used is not None and behind else None,
+        "median_yield_a_day": sorted(yields)[len(yields) // 2] if yields else None,
+        "plant_days": wanted,
+        "plant_days_with_energy": sum(each["days_with_energy"] for each in plants),
+        "provisional_days": sum(each["provisional_days"] for each in plants),
+        "best_day": max((each for each in days if each.get("pv_energy_kwh")), key=_energy, default=None),
+    }
+
+
+def _energy(row: Row) -> float:
+    return float(row["pv_energy_kwh"])
+
+
+def _sum(values: Any) -> float | None:
+    known = [each for each in values if each is not None]
+    return sum(known) if known else None
+
+
+def _change(plants: Sequence[Row], earlier: Sequence[Row]) -> Row | None:
+    """Energy against the days before, over the plants that have every day of both; None without one."""
+    known = {each["plant_code"]: each for each in earlier}
+    pairs = [
+        (each, known[each["plant_code"]])
+        for each in plants
+        if each["plant_code"] in known
+        and each["days"] == each["days_with_energy"] == known[each["plant_code"]]["days_with_energy"]
+    ]
+    before = sum(other["pv_energy_kwh"] for _, other in pairs)
+    if not pairs or not before:
+        return None
+    now = sum(each["pv_energy_kwh"] for each, _ in pairs)
+    return {"plants": len(pairs), "change_pct": 100 * (now / before - 1)}
+
+
+def _money(plants: Sequence[Row]) -> list[Row]:
+    """The vendor's revenue by currency; where the owner names none, in that of the management system."""
+    found: dict[str, Row] = {}
+    for each in plants:
+        if each["revenue"] is None:
+            continue
+        currency = str(each["owner"].get("currency") or "")
+        row = found.setdefault(currency, {"currency": currency, "plants": 0, "days": 0, "revenue": 0.0, "energy": 0.0})
+        row["plants"] += 1
+        row["days"] += each["revenue_days"]
+        row["revenue"] += each["revenue"]
+        row["energy"] += each["pv_energy_kwh"] or 0.0
+    return sorted(found.values(), key=lambda row: row["currency"])
+
+
+def _gaps(plants: Sequence[Row]) -> list[tuple[str, str, int]]:
+    """Why a figure is missing somewhere: figure, reason, number of plants; the most frequent first."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for each in plants:
+        pairs = {tuple(part.split(": ", 1)) for part in (each["kpi_gaps"] or "").split("; ") if ": " in part}
+        counted.update((figure.replace("_", " "), reason) for figure, reason in pairs)
+        for figure, reason in (("peer yield ratio", each["peer_gap"]), ("clear sky", each["clear_sky_gap"])):
+            if reason:
+                counted[figure, reason] += 1
+    return [(figure, reason, number) for (figure, reason), number in counted.most_common()]
+
+
+def _battery(plant: Row) -> Row:
+    charged, discharged = plant["battery_charged_energy_kwh"], plant["battery_discharged_energy_kwh"]
+    why = None
+    if charged is None or discharged is None:
+        why = "the report has no battery figures"
+    elif plant["battery_days"] < ROUND_TRIP_DAYS:
+        why = f"needs {ROUND_TRIP_DAYS} days"
+    elif not charged:
+        why = "nothing was charged"
+    ratio = 100 * discharged / charged if why is None and charged and discharged is not None else None
+    return {**plant, "discharged_over_charged_pct": ratio, "battery_gap": why}
+
+
+STATES: Final = {
+    "good": "complete",
+    "part": "with holes",
+    "soon": "may still change",
+    "none": "nothing received",
+    "deny": "refused by the vendor",
+    "calm": "energy only, no 5-minute rows read",
+}
+"""Kinds of cells in the calendar and their words."""
+
+
+def _calendar(plants: Sequence[Row], cells: Sequence[Row], days: Sequence[date]) -> list[Row]:
+    """A row per plant with the kind of each day; of a large fleet the plants with most to look at."""
+    by_plant: dict[str, dict[date, Row]] = {}
+    for cell in cells:
+        by_plant.setdefault(cell["plant_code"], {})[cell["local_date"]] = cell
+    rows = []
+    for plant in plants:
+        mine = by_plant.get(plant["plant_code"], {})
+        kinds = [_kind(mine.get(day)) for day in days]
+        rows.append({"name": plant["name"], "cells": list(zip(days, kinds, strict=True)), "bad": _bad(kinds)})
+    if len(rows) > MOST_PLANTS:
+        rows = sorted(rows, key=lambda row: -row["bad"])[:MOST_PLANTS]
+    return rows
+
+
+def _bad(kinds: Sequence[str]) -> int:
+    return sum(kind in ("none", "part", "deny") for kind in kinds)
+
+
+def _kind(cell: Row | None) -> str:
+    if cell is None:
+        return "none"
+    if "denied" in (cell["report_state"], cell["history_state"]):
+        return "deny"
+    if cell["pv_energy_kwh"] is None and cell["inverter_completeness"] is None:
+        return "none"
+    if cell["is_provisional"]:
+        return "soon"
+    if cell["inverter_completeness"] is None:
+        return "calm"
+    return "good" if cell["inverter_completeness"] >= 0.95 else "part"

@@ -1,0 +1,182 @@
+"""`pvms report`: one page, whole in itself, right in its figures, harmless whatever the names hold."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+from browser import ABSENT, CHROMIUM, DRIVER, Browser
+from click.testing import Result
+from typer.testing import CliRunner
+
+from pipelines.cli.app import app
+from pipelines.report.clear_sky import clear_sky_kwh_kwp
+
+EVIL = "</title><script>alert(1)</script>\"'><img src=http://evil.example/x>\n=1+1"
+TABLES = """
+create schema staging; create schema marts; create schema ops;
+create table staging.stg_plants as
+    select 'P' || n as plant_code, case n when 1 then $evil else 'Plant ' || n end as plant_name,
+        48.0e0 + n * 0.001e0 as latitude, 11.0e0 as longitude, 'Europe/Berlin' as time_zone
+    from range(1, 8) as numbers (n);
+update staging.stg_plants set latitude = 0, longitude = 0 where plant_code = 'P7';
+create table ops.plant_overrides as
+    select 'P1' as plant_code, 30.0e0 as tilt, 180.0e0 as azimuth, 'EUR' as currency;
+create table marts.fct_plant_day as
+    select plant_code, plant_name, time_zone, day::date as local_date,
+        case when plant_code = 'P6' then null else 10.0e0 * substr(plant_code, 2)::int end as pv_energy_kwh,
+        10.0e0 as p0_kwp, pv_energy_kwh / p0_kwp as specific_yield_kwh_kwp,
+        case when plant_code = 'P2' then 4.0e0 end as irradiation_kwh_m2, plant_code = 'P2' as pr_inputs_complete,
+        case when plant_code = 'P2' then 50.0e0 end as pr_unverified_plane_pct,
+        case when plant_code = 'P3' then 80 else 100 end as inverter_slots_received, 100 as inverter_slots_expected,
+        case when plant_code = 'P3' then 0.8e0 else 1.0e0 end as inverter_completeness,
+        day = date '2026-06-30' as is_provisional, plant_code = 'P2' as has_battery, plant_code = 'P2' as has_meter,
+        5.0e0 as feed_in_energy_kwh, 2.0e0 as purchased_energy_kwh, 9.0e0 as consumption_kwh,
+        case when plant_code = 'P2' then 12.0e0 end as self_used_pv_energy_kwh,
+        case when plant_code = 'P2' then 8.0e0 end as battery_charged_energy_kwh,
+        case when plant_code = 'P2' then 7.2e0 end as battery_discharged_energy_kwh,
+        case when plant_code in ('P1', 'P2') then 1.5e0 end as revenue,
+        case when plant_code = 'P6' then 'pv_energy: no report' end as kpi_gaps, null::varchar as kpi_flags,
+        'final' as report_state, case when plant_code = 'P5' then 'denied' else 'final' end as history_state
+    from staging.stg_plants, range(date '2026-06-01', date '2026-07-01', interval 1 day) as days (day);
+create table staging.stg_alarms as
+    select 'P1' as plant_code, 'INV <b>1</b>' as device_name, 'SN' as device_sn, 7 as alarm_id, $evil as alarm_name,
+        'Süd & <i>' as alarm_cause, 1 as severity_code, 'critical' as severity,
+        timestamptz '2026-06-10 10:00:00+00' as raise_time_utc, timestamp '2026-06-10 12:00:00' as local_time,
+        timestamptz '2026-06-20 10:00:00+00' as last_seen_at_utc, null::timestamptz as cleared_before_utc
+"""
+JUNE = ("--from", "2026-06-01", "--to", "2026-06-30")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    with duckdb.connect(home / "warehouse.duckdb") as warehouse:
+        warehouse.execute("set TimeZone = 'UTC'")
+        for statement in TABLES.split(";\n"):
+            warehouse.execute(statement, {"evil": EVIL} if "$evil" in statement else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PVMS_HOME", str(home))
+        patch.chdir(home)
+        yield home
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, ["report", *arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+class Reader(HTMLParser):
+    """Tags, addresses and texts of a page, by row of its tables."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.rows: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        if tag == "tr":
+            self.rows.append("")
+
+    def handle_data(self, data) -> None:
+        if self.rows:
+            self.rows[-1] += f" {data.strip()}"
+
+    def row(self, name: str) -> str:
+        return re.sub(r"\s+", " ", next(each for each in self.rows if name in each))
+
+
+@pytest.fixture(scope="module")
+def page(home: Path) -> str:
+    result = invoke(*JUNE, "--out", str(home / "june.html"), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["path"] == str(home / "june.html")
+    return (home / "june.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_whole_in_itself_and_runs_nothing(page: str) -> None:
+    reader = Reader(page)
+    assert not {"script", "iframe", "img", "object", "form", "base"} & set(reader.tags)
+    assert reader.addresses == ["data:,"]
+    assert "default-src 'none'" in page
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_names_are_text_whatever_they_hold(page: str) -> None:
+    assert "<script>alert" not in page
+    assert "&lt;/title&gt;&lt;script&gt;alert(1)" in page
+    assert "INV &lt;b&gt;1&lt;/b&gt;" in page
+
+
+def test_figures_are_those_of_the_facts(page: str) -> None:
+    reader = Reader(page)
+    # 30 days of 10, 20, 30, 40, 50 and 70 kWh.
+    assert re.search(r'id="energy">6\N{NARROW NO-BREAK SPACE}600\.0', page)
+    # Six plants within 25 km, five with a yield: 1, 2, 3, 4 and 5 kWh/kWp, the median 3.
+    assert "133 %" in reader.row("Plant 4")
+    assert "67 %" in reader.row("Plant 2")
+    assert "coordinates are unknown" in reader.row("Plant 7")
+    assert "50.0 %" in reader.row("Plant 2")
+    assert "plane not verified" in reader.row("Plant 2")
+    assert "no tilt and azimuth" in reader.row("Plant 3")
+    assert "0 of 30 days" in reader.row("Plant 6")
+    assert "EUR 45.00 150.00 1 30" in reader.row("EUR")
+    assert "90 %" in next(row for row in reader.rows if "Plant 2" in row and "240.0" in row)
+    assert "no report 1" in reader.row("pv energy")
+
+
+def test_the_calendar_tells_holes_refusals_and_what_may_change(page: str) -> None:
+    for kind, number in (("part", 29), ("deny", 30), ("soon", 6), ("good", 29 * 5)):
+        assert len(re.findall(f'class="cell {kind}"', page)) == number, kind
+
+
+def test_clear_sky_is_an_upper_bound_that_knows_seasons() -> None:
+    june, december = date(2026, 6, 21), date(2026, 12, 21)
+    found = clear_sky_kwh_kwp(48.0, 11.0, "Europe/Berlin", 30.0, 180.0, [june, december])
+    assert 2 < found[december] < 6 < found[june] < 10
+
+
+def test_dates_without_data_and_single_plants(home: Path) -> None:
+    empty = invoke("--from", "2020-01-01", "--to", "2020-01-02")
+    assert empty.exit_code == 0
+    assert "pvms load --from 2020-01-01" in empty.stdout
+    single = invoke(*JUNE, "--plant", "P2", "--title", "<Hof>")
+    assert "<title>&lt;Hof&gt;," in single.stdout
+    assert "Plant 3" not in single.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--from", "2026-06-02", "--to", "2026-06-01"], [*JUNE, "--plant", "P9"], [*JUNE, "--out", "/no/such/folder/x"]],
+)
+def test_wrong_usage(home: Path, arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=ABSENT)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_it_without_a_network_at_the_width_of_a_phone_and_a_desk(
+    page: str, home: Path, tmp_path: Path, width: int
+) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        browser.resize(width, 900)
+        browser.open((home / "june.html").as_uri())
+        for section in ("production", "plants", "completeness", "alarms", "battery", "money", "gaps"):
+            assert browser.text(f"#{section} h2")
+        assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+        assert browser.run("return performance.getEntriesByType('resource').length") == 0
+        drawn = "[...document.querySelectorAll('rect.bar')].filter(each => each.getBBox().height > 0)"
+        assert browser.run(f"return {drawn}.length") == 30 + 2 * 30
+        shown = browser.run("return getComputedStyle(document.querySelector('#plants thead')).display")
+        assert (shown == "none") == (width < 640)
