@@ -4,7 +4,22 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import demo, doctor, export, init, load, login, plan, report, simulator, sql, status, ui
+from pipelines.cli import (
+    demo,
+    doctor,
+    export,
+    forget,
+    init,
+    load,
+    login,
+    plan,
+    refile,
+    report,
+    simulator,
+    sql,
+    status,
+    ui,
+)
 
 HELP = """A fleet of solar plants from Huawei SmartPVMS (FusionSolar) into a DuckDB warehouse that analysts trust.
 
@@ -51,5 +66,7 @@ app.command(help=doctor.HELP)(doctor.doctor)
 app.command(help=sql.HELP)(sql.sql)
 app.command(help=export.HELP)(export.export)
 app.command(help=report.HELP)(report.report)
+app.command(help=refile.HELP)(refile.refile)
+app.command(help=forget.HELP)(forget.forget)
 app.command(help=ui.HELP)(ui.ui)
 app.command(help=simulator.HELP)(simulator.simulator)

@@ -3,7 +3,7 @@
 import os
 import socket
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -278,6 +278,34 @@ class Coverage:
         with self._transaction() as connection:
             connection.execute("delete from retired")
             connection.executemany("insert into retired values (?)", [(each,) for each in sorted(set(subjects))])
+
+    def of_plant(self, plant_code: str, dataset: str) -> list[Entry]:
+        """What is known of a plant's periods of a dataset, its devices' included."""
+        query = (
+            "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
+            "where plant_code = ? and dataset = ?"
+        )
+        with closing(self._connect()) as connection:
+            return [_entry(dataset, row) for row in connection.execute(query, (plant_code, dataset)).fetchall()]
+
+    def replace(self, plant_code: str, entries: Mapping[str, Iterable[Entry]]) -> None:
+        """Know of a plant's periods nothing but this, by dataset, all or none: their rows were filed anew."""
+        rows = {dataset: [_as_row(each) for each in some] for dataset, some in entries.items()}
+        with self._transaction() as connection:
+            for dataset, some in rows.items():
+                connection.execute("delete from cell where plant_code = ? and dataset = ?", (plant_code, dataset))
+                connection.executemany("insert into cell values (?, ?, ?, ?, ?, ?, ?, ?)", some)
+
+    def forget(self, plant_code: str | None, before: Mapping[str, date]) -> int:
+        """Know nothing any more of a plant, and of periods before each dataset's date; how many cells that were."""
+        gone = 0
+        with self._transaction() as connection:
+            if plant_code is not None:
+                gone += connection.execute("delete from cell where plant_code = ?", (plant_code,)).rowcount
+            for dataset, day in before.items():
+                query = "delete from cell where dataset = ? and period < ?"
+                gone += connection.execute(query, (dataset, day.isoformat())).rowcount
+        return gone
 
     def rollup(self) -> pl.DataFrame:
         """The rows of ops.coverage, one per dataset, plant and period.

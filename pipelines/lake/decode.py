@@ -113,8 +113,12 @@ def _identity(
         frame = frame.with_columns(instants.alias("polled_at"))
     else:
         frame = frame.with_columns(instants.alias("collect_time"))
-    label_of = _LABEL_OF.get(DATASETS[_dataset(table)].window)
-    return frame.with_columns(local_dates(instants, frame["time_zone"], label_of))
+    return frame.with_columns(local_dates(instants, frame["time_zone"], label_period_of(table)))
+
+
+def label_period_of(table: Table) -> LabelPeriod | None:
+    """The period that a row's time is the label of; None where it is an instant."""
+    return _LABEL_OF.get(DATASETS[_dataset(table)].window)
 
 
 def _implausible(table: Table, rows: pl.DataFrame) -> list[DriftRow]:

@@ -150,6 +150,45 @@ class Lake:
                 return True
         raise AssertionError("the last attempt returns or raises")
 
+    def partitions(self, table: Table | str) -> list[Partition]:
+        """The partitions that hold rows, in order; a table without partitions has one, None."""
+        found = {each.partition for each in self.snapshot(table).files}
+        return sorted(found, key=str)
+
+    def rewrite(
+        self, table: Table | str, partition: Partition, change: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> int | None:
+        """Replace a partition by what `change` makes of its folded rows; how many there are then, None if unchanged.
+
+        `change` may be called again with other rows if another program wrote the table meanwhile.
+        """
+        known = self._table(table)
+        stored = self._stored(known.name)
+        with self._locked(known.name), full_disk_as_sentence(self.paths.lake):
+            for attempt in range(COMMIT_ATTEMPTS):
+                before = stored.read(stored.snapshot().of([partition]))
+                after = stored.conform([change(before)])
+                if after.equals(before):
+                    return None
+                try:
+                    stored.replace(partition, in_stored_order(after))
+                except CommitFailedError:
+                    if attempt == COMMIT_ATTEMPTS - 1:
+                        raise
+                    continue
+                return after.height
+        raise AssertionError("the last attempt returns or raises")
+
+    def rows_of(self, table: Table | str, partition: Partition) -> pl.DataFrame:
+        """The folded rows of one partition."""
+        stored = self._stored(self._table(table).name)
+        return stored.read(stored.snapshot().of([partition]))
+
+    def partition_of(self, table: Table | str) -> pl.Expr | None:
+        """What a row's partition is made of; None for a table without partitions."""
+        column = self._stored(self._table(table).name).column
+        return None if column is None else column.made_of
+
     def snapshot(self, table: Table | str) -> Snapshot:
         """The current files of a table, without waiting parts."""
         return self._stored(self._table(table).name).snapshot()

@@ -48,7 +48,7 @@ def keep_known_zones(
         if kept[code][0] != zones[code][0]:
             listener.message(
                 f"Plant {code} stays in {kept[code][0]}, by which its rows are filed; {zones[code][1]} now says "
-                f"{zones[code][0]}. If that is right, load it into a fresh PVMS_HOME."
+                f"{zones[code][0]}. If that is right, `pvms refile` moves them."
             )
     return {**zones, **kept}
 
@@ -61,7 +61,7 @@ def tell_unfollowed_zones(services: Services, fleet: Fleet, listener: Listener) 
         if filed != zone:
             listener.message(
                 f"Plant {code} stays in {filed}, by which its rows are filed, though PVMS_PLANTS_FILE says {zone}. "
-                "To file it anew, load it into a fresh PVMS_HOME."
+                "`pvms refile` moves them."
             )
 
 
