@@ -104,6 +104,8 @@ class _Environment(BaseSettings):
     pvms_history_freshness_days: int = Field(default=1, ge=1, le=3)
     pvms_plants_file: Path | None = None
     pvms_devices_file: Path | None = None
+    pvms_tariffs_file: Path | None = None
+    pvms_targets_file: Path | None = None
     pvms_accounts_file: Path | None = None
     pvms_policy_file: Path | None = None
     pvms_quotas_file: Path | None = None
@@ -146,6 +148,8 @@ class Settings:
     history_freshness_days: int = 1
     plants_file: Path | None = None
     devices_file: Path | None = None
+    tariffs_file: Path | None = None
+    targets_file: Path | None = None
     accounts_file: Path | None = None
     policy_file: Path | None = None
     quotas_file: Path | None = None
@@ -219,6 +223,8 @@ def load_settings(start: Path | None = None) -> Settings:
         history_freshness_days=raw.pvms_history_freshness_days,
         plants_file=resolve(raw.pvms_plants_file, "PVMS_PLANTS_FILE"),
         devices_file=resolve(raw.pvms_devices_file, "PVMS_DEVICES_FILE"),
+        tariffs_file=resolve(raw.pvms_tariffs_file, "PVMS_TARIFFS_FILE"),
+        targets_file=resolve(raw.pvms_targets_file, "PVMS_TARGETS_FILE"),
         accounts_file=accounts_file,
         policy_file=resolve(raw.pvms_policy_file, "PVMS_POLICY_FILE"),
         quotas_file=resolve(raw.pvms_quotas_file, "PVMS_QUOTAS_FILE"),

@@ -5,6 +5,8 @@ Hand-written dbt files (marts, intermediate models, tests, the other macros) are
 """
 
 import argparse
+import csv
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from schemas.device_types import DeviceType
 from schemas.items import DataItem
 from schemas.lookups import LOOKUPS
 from schemas.merged_5min import SOURCE_DESCRIPTION, merged_description, merged_name, merged_sql, merged_types
+from schemas.owner_tables import OWNER_TABLES
 from schemas.tables import TABLES, Column, Table
 
 DBT_DIR: Final = Path(__file__).resolve().parent.parent / "dbt"
@@ -45,35 +48,6 @@ IDENTITY_CODES: Final = {
     "status": ("status_code", "status", "ALARM_STATUSES"),
 }
 """Codes outside the data items: raw column to code column, word column and lookup."""
-
-OVERRIDE_SOURCES: Final = (
-    (
-        "plant_overrides",
-        "What the owner's plants file says (PVMS_PLANTS_FILE); empty without one. One row per plant.",
-        {
-            "plant_code": "The vendor's id of the plant.",
-            "time_zone": "IANA time zone.",
-            "dc_kwp": "DC capacity in kWp.",
-            "irradiance_plane": "Plane of the irradiance sensor: poa (plane of array) or ghi (horizontal).",
-            "tilt": "Tilt of the modules in degrees.",
-            "azimuth": "Azimuth of the modules in degrees.",
-            "gamma": "Temperature coefficient of the modules' power.",
-            "export_limit_kw": "Most power that may be fed in, in kW.",
-            "currency": "Currency of the money columns.",
-            "co2_kg_per_kwh": "Emission factor of the grid in kg/kWh.",
-        },
-    ),
-    (
-        "device_overrides",
-        "What the owner's devices file says (PVMS_DEVICES_FILE), by device id; empty without one. One row per device.",
-        {
-            "device_id": "The vendor's id of the device.",
-            "unit": "Unit of the device's power as sent: W or kW.",
-            "power_sign": "1 or -1: factor that brings the device's power to this project's sign.",
-        },
-    ),
-)
-"""Tables that the warehouse build makes of the owner's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +302,8 @@ def sources_yml() -> str:
     for table in TABLES.values():
         columns = {each.name: each.description for each in table.columns}
         by_schema[table.schema].append(_source_table(table.name, table.description, _asset_key(table), columns))
-    for name, description, columns in OVERRIDE_SOURCES:
-        by_schema["ops"].append(_source_table(name, description, ["ops", name], columns))
+    for name, owners in OWNER_TABLES.items():
+        by_schema["ops"].append(_source_table(name, owners.description, ["ops", name], dict(owners.columns)))
     about = {
         "raw": "The vendor's data, typed, values and units as sent.",
         "ops": "How the data came here: coverage, calls, quarantine, and what the owner's files say.",
@@ -357,6 +331,15 @@ def codes_sql() -> str:
     return "\n".join(parts)
 
 
+def code_words_csv() -> str:
+    """The seed `dim_code`: every code in words."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("code_list", "code", "word"))
+    rows.writerows((lookup.lower(), code, word) for lookup, words in LOOKUPS.items() for code, word in words.items())
+    return text.getvalue()
+
+
 def _yaml(document: dict[str, Any]) -> str:
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     return f"# {HEADER}\n{body}"
@@ -364,7 +347,11 @@ def _yaml(document: dict[str, Any]) -> str:
 
 def generate() -> dict[Path, str]:
     """Every generated file, by its path inside the dbt project."""
-    files = {Path("models/sources.yml"): sources_yml(), Path("macros/codes.sql"): codes_sql()}
+    files = {
+        Path("models/sources.yml"): sources_yml(),
+        Path("macros/codes.sql"): codes_sql(),
+        Path("seeds/dim_code.csv"): code_words_csv(),
+    }
     for table in TABLES.values():
         if table.schema == "raw":
             stem = Path("models/staging") / f"stg_{table.name}"

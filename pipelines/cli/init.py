@@ -63,6 +63,9 @@ SMARTPVMS_PASSWORD=
 # and device_id,unit,power_sign,...
 #PVMS_PLANTS_FILE=plants.csv
 #PVMS_DEVICES_FILE=devices.csv
+# Prices and targets: CSV with plant_code,valid_from,... and plant_code,month,... (docs/figures.md).
+#PVMS_TARIFFS_FILE=tariffs.csv
+#PVMS_TARGETS_FILE=targets.csv
 # The zone of plants that have neither coordinates nor an offset in their grid connection date.
 #PVMS_DEFAULT_TIME_ZONE=Europe/Berlin
 # Dagster's partitions: auto, day or month.

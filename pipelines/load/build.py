@@ -14,7 +14,7 @@ from pipelines.lake.warehouse import prepare_build
 from pipelines.load.fleet import current_fleet
 from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
-from pipelines.owner_files import read_devices_file, read_plants_file
+from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
 from pipelines.settings import SettingsError
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
@@ -88,21 +88,51 @@ def api_calls_frame(services: Services) -> pl.DataFrame:
 
 
 def override_frames(services: Services) -> dict[str, pl.DataFrame]:
-    """The owner's files as tables of schema ops: plant_overrides, device_overrides (by device_id)."""
-    devices = read_devices_file(services.settings.devices_file)
-    if not devices.is_empty():
-        by_serial = current_fleet(services).devices.select("device_sn", pl.col("device_id").alias("_found"))
-        devices = (
-            devices.join(by_serial.drop_nulls("device_sn").unique("device_sn"), on="device_sn", how="left")
-            .with_columns(pl.coalesce("device_id", "_found").alias("device_id"))
-            .drop("_found")
-        )
-        twins = devices.drop_nulls("device_id").filter(pl.col("device_id").is_duplicated())["device_id"].unique()
-        if not twins.is_empty():
-            raise SettingsError(
-                f"{services.settings.devices_file} names {twins[0]} twice: by its id and by its serial number."
-            )
+    """The owner's files as tables of schema ops (`schemas.owner_tables`); devices are named by their id."""
+    settings = services.settings
+    devices = read_devices_file(settings.devices_file)
+    listed = None if devices.is_empty() else current_fleet(services).devices
     return {
-        "plant_overrides": read_plants_file(services.settings.plants_file),
-        "device_overrides": devices,
+        "plant_overrides": read_plants_file(settings.plants_file),
+        "device_overrides": devices_by_id(listed, devices, settings.devices_file),
+        "tariffs": read_tariffs_file(settings.tariffs_file),
+        "targets": read_targets_file(settings.targets_file),
     }
+
+
+def devices_by_id(listed: pl.DataFrame | None, devices: pl.DataFrame, path: Path | None = None) -> pl.DataFrame:
+    """The devices file with serial numbers resolved to ids, of the device itself and of the one it replaced.
+
+    `listed` has device_id and device_sn of the known devices; None where none is known.
+
+    Raises:
+        SettingsError: a device stands twice, by its id and its serial number, or replacements run in a circle.
+    """
+    if devices.is_empty() or listed is None:
+        return devices.with_columns(pl.lit(None, pl.Int64()).alias("replaces_device_id"))
+    listed = listed.select("device_sn", pl.col("device_id").alias("_found"))
+    by_serial = listed.drop_nulls("device_sn").unique("device_sn")
+    by_name = pl.concat([by_serial, listed.select(pl.col("_found").cast(pl.String()).alias("device_sn"), "_found")])
+    devices = (
+        devices.join(by_serial, on="device_sn", how="left")
+        .with_columns(pl.coalesce("device_id", "_found").alias("device_id"))
+        .drop("_found")
+        .join(by_name.unique("device_sn"), left_on="replaces_device", right_on="device_sn", how="left")
+        .rename({"_found": "replaces_device_id"})
+    )
+    twins = devices.drop_nulls("device_id").filter(pl.col("device_id").is_duplicated())["device_id"].unique()
+    if not twins.is_empty():
+        raise SettingsError(f"{path} names {twins[0]} twice: by its id and by its serial number.")
+    pairs = devices.drop_nulls("device_id").select("device_id", "replaces_device_id").iter_rows()
+    _refuse_circles({row[0]: row[1] for row in pairs}, path)
+    return devices
+
+
+def _refuse_circles(replaced: dict[int, int | None], path: Path | None) -> None:
+    for device in replaced:
+        earlier, seen = replaced[device], {device}
+        while earlier is not None and earlier not in seen:
+            seen.add(earlier)
+            earlier = replaced.get(earlier)
+        if earlier is not None:
+            raise SettingsError(f"{path}: replaces_device runs in a circle at device {earlier}.")

@@ -24,7 +24,7 @@ from pipelines.load.request import (
     latest_local_date,
 )
 from pipelines.load.services import Services
-from pipelines.owner_files import read_devices_file, read_plants_file
+from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
 from pipelines.settings import Settings
 
 
@@ -133,6 +133,8 @@ def check_owner_files(settings: Settings) -> None:
     """
     read_plants_file(settings.plants_file)
     read_devices_file(settings.devices_file)
+    read_tariffs_file(settings.tariffs_file)
+    read_targets_file(settings.targets_file)
 
 
 def check_dates(request: LoadRequest, now: datetime) -> None:

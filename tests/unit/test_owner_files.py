@@ -1,12 +1,15 @@
 """The owner's CSV files: what is read, and that an error names the file, the line and the column."""
 
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipelines.owner_files import read_devices_file, read_plants_file
+from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
 from pipelines.settings import SettingsError
+from schemas.time_zones import is_zone
 
 
 @pytest.fixture
@@ -127,3 +130,83 @@ def test_an_absent_file_names_its_setting(tmp_path: Path) -> None:
         read_plants_file(tmp_path / "gone.csv")
     with pytest.raises(SettingsError, match=r"PVMS_DEVICES_FILE names .*gone.csv"):
         read_devices_file(tmp_path / "gone.csv")
+
+
+def _refused(read: Callable[[Path | None], pl.DataFrame], path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_tariffs_of_one_plant_and_of_every_plant(tmp_path: Path) -> None:
+    path = tmp_path / "tariffs.csv"
+    path.write_text(
+        "plant_code,valid_from,valid_to,purchase_price_per_kwh,feed_in_price_per_kwh\n"
+        ",,,0.30,0.08\nNE=1,2026-01-01,2026-03-31,0.25,-0.01\nNE=1,2026-04-01,,0.28,\n",
+        encoding="utf-8",
+    )
+    found = read_tariffs_file(path).select("plant_code", "valid_from", "valid_to", "feed_in_price_per_kwh")
+    assert found.rows() == [
+        (None, None, None, 0.08),
+        ("NE=1", date(2026, 1, 1), date(2026, 3, 31), -0.01),
+        ("NE=1", date(2026, 4, 1), None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("NE=1,2026-01-01,2026-03-31\nNE=1,2026-03-31,", "line 3: its days overlap with those of line 2"),
+        ("NE=1,2026-04-01,\nNE=1,2026-05-01,", "line 3: its days overlap with those of line 2"),
+        (",2026-04-01,\n,,", "line 2: its days overlap with those of line 3"),
+        ("NE=1,2026-04-01,2026-03-31", "line 2, column valid_to: it lies before valid_from"),
+        ("NE=1,01.04.2026,", "line 2, column valid_from: '01.04.2026' is no date such as 2026-03-31"),
+    ],
+)
+def test_tariffs_that_contradict_each_other_are_refused(tmp_path: Path, rows: str, said: str) -> None:
+    text = f"plant_code,valid_from,valid_to\n{rows}\n"
+    assert said in _refused(read_tariffs_file, tmp_path / "tariffs.csv", text)
+
+
+def test_targets_by_month(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    path.write_text("plant_code,month,pr_pct\nNE=1,2026-03,82\n,2026-03,80\n", encoding="utf-8")
+    found = read_targets_file(path).select("plant_code", "month", "pr_pct", "availability_pct")
+    assert found.rows() == [("NE=1", date(2026, 3, 1), 82.0, None), (None, date(2026, 3, 1), 80.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("NE=1,2026-03,82\nNE=1,2026-03,81", "line 3: NE=1 and 2026-03 stand in line 2 too"),
+        (",2026-03,82\n,2026-03,81", "line 3: every plant and 2026-03 stand in line 2 too"),
+        ("NE=1,March,82", "line 2, column month: 'March' is no month such as 2026-03"),
+        ("NE=1,2026-03,820", "line 2, column pr_pct: 820 lies outside 0 to 150"),
+        ("NE=1,,82", "line 2: month is empty"),
+    ],
+)
+def test_targets_that_cannot_be_are_refused(tmp_path: Path, rows: str, said: str) -> None:
+    assert said in _refused(read_targets_file, tmp_path / "targets.csv", f"plant_code,month,pr_pct\n{rows}\n")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [("tilt", "120", "outside 0 to 90"), ("gamma", "0.4", "outside -0.02 to 0"), ("dc_kwp", "0", "more than 0")],
+)
+def test_figures_that_cannot_be_are_refused(plants: Path, column: str, value: str, said: str) -> None:
+    message = refusal(plants, f"plant_code,{column}\nNE=1,{value}\n")
+    assert f"line 2, column {column}: {value}" in message
+    assert said in message
+
+
+def test_a_device_cannot_replace_itself(tmp_path: Path) -> None:
+    text = "device_id,device_sn,replaces_device\n7,,6\n8,SN8,SN8\n"
+    assert "line 3, column replaces_device" in _refused(read_devices_file, tmp_path / "devices.csv", text)
+
+
+def test_time_zone_codes_name_zones_that_there_are() -> None:
+    rows = pl.read_csv(Path(__file__).parents[2] / "dbt" / "seeds" / "dim_time_zone_code.csv")
+    assert rows["time_zone_code"].to_list() == list(range(1, 151))
+    assert [zone for zone in rows["time_zone"] if not is_zone(zone)] == []
