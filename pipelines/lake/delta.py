@@ -14,6 +14,7 @@ import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 
 from pipelines.lake.durable import full_disk_as_sentence, sync
+from pipelines.lake.promotion import promoted
 from schemas.polars_types import polars_schema
 from schemas.tables import Table
 
@@ -121,7 +122,8 @@ class LakeTable:
 
     def conform(self, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """Put frames of several catalog versions one below the other; what a frame lacks is null."""
-        whole = pl.concat([pl.DataFrame(schema=self.schema), *frames], how="diagonal_relaxed")
+        known = [promoted(self.table, each) for each in frames]
+        whole = pl.concat([pl.DataFrame(schema=self.schema), *known], how="diagonal_relaxed")
         return whole.with_columns(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
 
     def replace(self, partition: Partition, frame: pl.DataFrame, parts: Sequence[Path] = ()) -> int:

@@ -1,7 +1,8 @@
 """SQL of the warehouse's raw views: explicit lists of the lake's current files, the catalog's columns and types.
 
 Files of one table may be of several catalog versions. Files with the same columns are read together, and what
-they lack is null; reading them with `union_by_name` instead would open every file of the list for each query.
+they lack is read out of their `extra`, or null; reading them with `union_by_name` instead would open every file of the
+list for each query.
 """
 
 from collections import defaultdict
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.lake.delta import PartitionColumn, partition_column
-from schemas.tables import Table
+from pipelines.lake.promotion import promotion_sql
+from schemas.tables import Column, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,14 @@ def select_sql(table: Table, lake: Path, files: Sequence[RawFile]) -> str:
 
 
 def _columns(table: Table, present: frozenset[str]) -> str:
-    chosen = ", ".join(f'cast({_source(each.name, present)} as {each.type}) as "{each.name}"' for each in table.columns)
+    chosen = ", ".join(f'cast({_source(each, present)} as {each.type}) as "{each.name}"' for each in table.columns)
     return f"select {chosen}"
 
 
-def _source(name: str, present: frozenset[str]) -> str:
-    return f'"{name}"' if name in present else "null"
+def _source(column: Column, present: frozenset[str]) -> str:
+    if column.name in present:
+        return f'"{column.name}"'
+    return (promotion_sql(column) if "extra" in present else None) or "null"
 
 
 def _readable(columns: str, column: PartitionColumn | None) -> frozenset[str]:

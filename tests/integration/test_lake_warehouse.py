@@ -183,6 +183,27 @@ def test_files_of_several_catalog_versions_are_one_view(home):
     assert ask(home, query) == [("NE=1", None), ("NE=2", 1.5)]
 
 
+def test_what_the_catalog_learned_later_is_read_out_of_extra(home):
+    older = Table(
+        *(HOURLY.name, HOURLY.schema, HOURLY.dataset, None, HOURLY.description, HOURLY.key),
+        tuple(column for column in HOURLY.columns if column.name != "pv_yield"),
+        HOURLY.partition_by,
+    )
+    lake = Lake(home, {"plant_hourly": older})
+    for plant, extra in (("NE=1", '{"PVYield": "7.25"}'), ("NE=2", '{"PVYield": "N/A"}'), ("NE=3", None)):
+        lake.land(older, hours(plant, table=older, extra=extra))
+    lake.fold()
+    query = "select plant_code, pv_yield from raw.plant_hourly order by all"
+    build_and_publish(home)
+    assert ask(home, query) == [("NE=1", 7.25), ("NE=2", None), ("NE=3", None)]
+    # The same when the day's file is written anew, with the column.
+    lake = Lake(home)
+    lake.land(HOURLY, hours("NE=4"))
+    lake.fold()
+    build_and_publish(home)
+    assert ask(home, query) == [("NE=1", 7.25), ("NE=2", None), ("NE=3", None), ("NE=4", 1.5)]
+
+
 def test_an_open_reader_keeps_its_rows_and_another_process_sees_the_new_ones(loaded):
     count = "select count(*) from raw.plant_hourly"
     reader = open_published(loaded)
