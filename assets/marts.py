@@ -12,6 +12,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from assets.extraction import OWNERS
 from assets.resources import RESOURCE, Pvms
+from pipelines.lake.built_views import views_are_current
 from pipelines.lake.database import build_lock
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import publish
@@ -59,7 +60,11 @@ def build(settings: Settings) -> list[dg.AssetsDefinition | dg.AssetSpec]:
             threads, memory = pvms.settings.duckdb_threads, pvms.settings.duckdb_memory
             os.environ.update(dbt_environment(home, threads=threads, memory_limit=memory))
             target = paths_of(home).dbt / "dagster"
-            yield from dbt_cli().cli(list(BUILD_COMMAND), context=context, target_path=target).stream()
+            command = [*BUILD_COMMAND]
+            if not views_are_current(paths_of(home), project_folder()):
+                # What an earlier project made of 5-minute rows may differ in columns and in meaning.
+                command.append("--full-refresh")
+            yield from dbt_cli().cli(command, context=context, target_path=target).stream()
             publish(home, threads=threads, memory_limit=memory)
 
     return [warehouse, *ops_tables(manifest)]

@@ -11,7 +11,7 @@ from pipelines.lake.publish import open_published
 from pipelines.lake.transform import TransformReport
 
 BUILT: Final = "success"
-MODEL: Final = "model."
+BUILT_KINDS: Final = ("model.", "seed.")
 
 RELATIONS: Final = """
 select table_name, schema_name, estimated_size from duckdb_tables()
@@ -21,11 +21,11 @@ select view_name, schema_name, null from duckdb_views() where not internal
 
 
 def record_models(context: Context, home: Path, report: TransformReport) -> None:
-    """One event per model that was built, by the same key (schema, name) as the dbt assets have."""
+    """One event per model or seed that was built, by the same key (schema, name) as the dbt assets have."""
     places = published_relations(home)
     for node, status in report.nodes.items():
         name = node.rpartition(".")[2]
-        if not node.startswith(MODEL) or status != BUILT or name not in places:
+        if not node.startswith(BUILT_KINDS) or status != BUILT or name not in places:
             continue
         schema, rows = places[name]
         metadata: dict[str, Any] = {} if rows is None else {"dagster/row_count": rows}

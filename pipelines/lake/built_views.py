@@ -14,7 +14,7 @@ import orjson
 from pipelines.lake.paths import HomePaths
 
 UNCHANGED_VIEWS: Final = ("config.materialized:table", "config.materialized:incremental", "test_type:data")
-"""dbt's selection of all that depends on data: tables, and the data tests of everything."""
+"""dbt's selection of all that depends on data: tables, and the data tests of everything. Seeds are the project's."""
 
 _VIEWS: Final = "select schema_name || '.' || view_name from duckdb_views() where schema_name in ('staging', 'marts')"
 

@@ -67,7 +67,8 @@ def run_dbt(
 ) -> TransformReport:
     """Build the models and run their tests; dbt's own words go to `state/dbt/dbt.log`, anew each time.
 
-    Views that the last build made of the same project stay as they are, unless `select` or `full_refresh` says else.
+    Views that the last build made of the same project stay as they are, unless `select` or `full_refresh` says else;
+    another project makes everything anew.
 
     Raises:
         NoWarehouse: `prepare_build` has not run.
@@ -86,6 +87,8 @@ def run_dbt(
             select = UNCHANGED_VIEWS
         elif not select:
             forget_views(paths)
+            # What an earlier project made of 5-minute rows may differ in columns and in meaning.
+            full_refresh = True
         nodes = _judge(_invoke(_arguments(paths, folder, select, full_refresh), paths.dbt_log), paths.dbt_log)
         if not select:
             remember_views(paths, folder)

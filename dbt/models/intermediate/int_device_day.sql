@@ -1,25 +1,33 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_changed_days(ref('int_day_inputs')) }}"
+) }}
 -- How many 5-minute rows with a value each inverter, EMI, meter and battery sent on a plant's day.
-{% set kinds = [
-    ('string_inverter', 1, 'inverter', 'active_power_kw'),
-    ('residential_inverter', 38, 'inverter', 'active_power_kw'),
-    ('emi', 10, 'emi', 'irradiance_w_m2'),
-    ('grid_meter', 17, 'meter', 'active_power_kw'),
-    ('power_sensor', 47, 'meter', 'active_power_kw'),
-    ('residential_battery', 39, 'battery', 'charge_discharge_power_kw'),
-    ('ess', 41, 'battery', 'charge_discharge_power_kw'),
-] %}
-with readings as (
+{% set values = {'inverter': 'active_power_kw', 'emi': 'irradiance_w_m2', 'meter': 'active_power_kw',
+    'battery': 'charge_discharge_power_kw'} %}
+with todo as (
 
-    {% for table, device_type_id, kind, value in kinds -%}
+    {{ days_to_do(ref('int_day_inputs'), 'all_rows') }}
+
+),
+
+readings as (
+
+    {% for table, device_type_id, kind in five_minute_kinds() -%}
     select
-        plant_code,
-        device_id,
-        local_date,
-        collect_time_utc,
+        rows_read.plant_code,
+        rows_read.device_id,
+        rows_read.local_date,
+        rows_read.collect_time_utc,
         {{ device_type_id }} as device_type_id,
-        '{{ kind }}' as kind
-    from {{ ref('stg_device_history_' ~ table) }}
-    where {{ value }} is not null
+        '{{ kind }}' as kind,
+        rows_read.{{ values[kind] }} is not null as has_value
+    from {{ five_minutes(table) }} as rows_read
+    inner join todo
+        on
+            rows_read.plant_code = todo.plant_code
+            and rows_read.local_date = todo.local_date
     {% if not loop.last %}union all
     {% endif %}
     {%- endfor %}
@@ -31,14 +39,24 @@ select
     readings.device_id,
     readings.device_type_id,
     readings.kind,
-    count(*) as day_rows,
+    count(*) filter (where readings.has_value) as day_rows,
     count(*) filter (
-        where readings.collect_time_utc between days.sunrise_utc and days.sunset_utc
+        where
+            readings.has_value
+            and readings.collect_time_utc between days.sunrise_utc and days.sunset_utc
     ) as sun_rows,
     count(*) filter (
-        where readings.collect_time_utc between days.inverter_daylight_start_utc and days.inverter_daylight_end_utc
-    ) as inverter_daylight_rows
+        where
+            readings.has_value
+            and readings.collect_time_utc between days.inverter_daylight_start_utc and days.inverter_daylight_end_utc
+    ) as inverter_daylight_rows,
+    any_value(todo.inputs_changed_at_utc) as inputs_changed_at_utc,
+    any_value(todo.signature) as signature
 from readings
+inner join todo
+    on
+        readings.plant_code = todo.plant_code
+        and readings.local_date = todo.local_date
 inner join {{ ref('int_plant_day') }} as days
     on
         readings.plant_code = days.plant_code

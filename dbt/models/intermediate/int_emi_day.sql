@@ -1,17 +1,30 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_changed_days(ref('int_day_inputs')) }}"
+) }}
 -- What each EMI measured of a day's irradiation, by its irradiance and by its own counter.
-with readings as (
+with todo as (
+
+    {{ days_to_do(ref('int_day_inputs'), 'emi_rows') }}
+
+),
+
+readings as (
 
     select
-        plant_code,
-        device_id,
-        local_date,
-        collect_time_utc,
-        irradiance_w_m2,
-        daily_irradiation_kwh_m2
-    from {{ ref('stg_device_history_emi') }}
-    where
-        irradiance_w_m2 is not null
-        or daily_irradiation_kwh_m2 is not null
+        rows_read.plant_code,
+        rows_read.device_id,
+        rows_read.local_date,
+        rows_read.collect_time_utc,
+        rows_read.irradiance_w_m2,
+        rows_read.daily_irradiation_kwh_m2,
+        todo.signature
+    from {{ five_minutes('emi') }} as rows_read
+    inner join todo
+        on
+            rows_read.plant_code = todo.plant_code
+            and rows_read.local_date = todo.local_date
 
 ),
 
@@ -21,6 +34,7 @@ summed as (
         readings.plant_code,
         readings.local_date,
         readings.device_id,
+        any_value(readings.signature) as signature,
         any_value(days.sunrise_utc) as sunrise_utc,
         any_value(days.sunset_utc) as sunset_utc,
         any_value(days.sun_slots) as sun_slots,
@@ -56,5 +70,6 @@ select
     {{ share(
         'greatest(0, epoch(counter_last_utc) - epoch(sunrise_utc))',
         '(epoch(sunset_utc) - epoch(sunrise_utc))'
-    ) }} as counter_share
+    ) }} as counter_share,
+    signature
 from summed

@@ -14,6 +14,11 @@ with days as (
     where
         dataset in ('plant_daily', 'plant_hourly', 'device_history')
         and covered > 0
+    union
+    select
+        plant_code,
+        local_date
+    from {{ ref('int_day_rows') }}
 
 ),
 
@@ -89,6 +94,8 @@ select
     plant_code,
     local_date,
     time_zone,
+    latitude,
+    longitude,
     day_start_utc,
     day_end_utc,
     (epoch(day_end_utc) - epoch(day_start_utc))::bigint // 300 as day_slots,

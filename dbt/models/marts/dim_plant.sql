@@ -1,0 +1,216 @@
+-- Each plant as it is now, what the owner says of it, and which KPIs can't be had for it.
+with equipment as (
+
+    select
+        plant_code,
+        count(*) filter (where device_type_id in (1, 38) and retired_at_utc is null) as inverter_count,
+        bool_or(device_type_id in (39, 41)) as has_battery,
+        bool_or(device_type_id in (17, 47)) as has_meter,
+        bool_or(device_type_id = 10) as has_emi
+    from {{ ref('stg_devices') }}
+    group by plant_code
+
+),
+
+history as (
+
+    select
+        plant_code,
+        min(period) as first_date,
+        max(period) as last_date
+    from {{ source('ops', 'coverage') }}
+    where
+        dataset = 'device_history'
+        and rows > 0
+    group by plant_code
+
+),
+
+reports as (
+
+    select
+        plant_code,
+        min(local_date) as first_date,
+        max(local_date) as last_date,
+        arg_max(installed_capacity_kwp, local_date) filter (where installed_capacity_kwp > 0) as report_kwp,
+        bool_or(charged_energy_kwh > 0 or discharged_energy_kwh > 0) as battery_moved,
+        bool_or(pv_yield_kwh is not null) as has_pv_yield,
+        bool_or(global_irradiation_kwh_m2 > 0) as has_report_irradiation,
+        max(extracted_at_utc) as extracted_at_utc
+    from {{ ref('stg_plant_daily') }}
+    group by plant_code
+
+),
+
+batteries as (
+
+    select
+        devices.plant_code,
+        bool_and(overrides.usable_kwh is not null) as all_usable_known
+    from {{ ref('stg_devices') }} as devices
+    left join {{ source('ops', 'device_overrides') }} as overrides
+        on devices.device_id = overrides.device_id
+    where devices.device_type_id in (39, 41)
+    group by devices.plant_code
+
+),
+
+placed as (
+
+    select
+        *,
+        -- 0,0 is what the interface sends for "not set".
+        case when latitude != 0 or longitude != 0 then latitude end as known_latitude,
+        case when latitude != 0 or longitude != 0 then longitude end as known_longitude
+    from {{ ref('stg_plants') }}
+
+),
+
+peers as (
+
+    select
+        mine.plant_code,
+        count(*) as peer_count
+    from placed as mine
+    inner join placed as other
+        on
+            mine.plant_code != other.plant_code
+            and {{ distance_km(
+                'mine.known_latitude', 'mine.known_longitude', 'other.known_latitude', 'other.known_longitude'
+            ) }} <= {{ var('peer_radius_km') }}
+    group by mine.plant_code
+
+),
+
+joined as (
+
+    select
+        placed.*,
+        overrides.dc_kwp as owner_kwp,
+        overrides.irradiance_plane,
+        overrides.tilt as tilt_deg,
+        overrides.azimuth as azimuth_deg,
+        overrides.gamma as power_temperature_coefficient_per_k,
+        overrides.export_limit_kw,
+        overrides.currency,
+        overrides.co2_kg_per_kwh,
+        nullif(greatest(reports.report_kwp, 0), 0) as report_kwp,
+        nullif(greatest(placed.capacity_kwp, 0), 0) as listed_kwp,
+        coalesce(equipment.inverter_count, 0)::integer as inverter_count,
+        case when reports.battery_moved then true else equipment.has_battery end as has_battery,
+        equipment.has_meter,
+        equipment.has_emi,
+        coalesce(peers.peer_count, 0)::integer as peer_count,
+        reports.first_date as first_report_date,
+        reports.last_date as last_report_date,
+        reports.has_pv_yield,
+        reports.has_report_irradiation,
+        history.first_date as first_history_date,
+        history.last_date as last_history_date,
+        batteries.all_usable_known,
+        greatest(placed.extracted_at_utc, reports.extracted_at_utc) as inputs_changed_at_utc
+    from placed
+    left join {{ source('ops', 'plant_overrides') }} as overrides
+        on placed.plant_code = overrides.plant_code
+    left join equipment
+        on placed.plant_code = equipment.plant_code
+    left join reports
+        on placed.plant_code = reports.plant_code
+    left join history
+        on placed.plant_code = history.plant_code
+    left join batteries
+        on placed.plant_code = batteries.plant_code
+    left join peers
+        on placed.plant_code = peers.plant_code
+
+),
+
+sized as (
+
+    select
+        *,
+        coalesce(owner_kwp, report_kwp, listed_kwp) as p0_kwp,
+        case
+            when owner_kwp is not null then 'plants_file'
+            when report_kwp is not null then 'daily_report'
+            when listed_kwp is not null then 'plant_list'
+        end as p0_source
+    from joined
+
+)
+
+select
+    plant_code,
+    plant_key,
+    plant_name,
+    plant_address,
+    known_latitude as latitude,
+    known_longitude as longitude,
+    time_zone,
+    time_zone_source,
+    grid_connection_date,
+    p0_kwp,
+    p0_source,
+    coalesce(
+        greatest(owner_kwp, report_kwp, listed_kwp) - least(owner_kwp, report_kwp, listed_kwp) > 0.01 * p0_kwp, false
+    ) as p0_differs,
+    tilt_deg,
+    azimuth_deg,
+    power_temperature_coefficient_per_k,
+    irradiance_plane,
+    export_limit_kw,
+    currency,
+    co2_kg_per_kwh,
+    inverter_count,
+    has_battery,
+    has_meter,
+    has_emi,
+    peer_count,
+    first_report_date,
+    last_report_date,
+    first_history_date,
+    last_history_date,
+    nullif(concat_ws(
+        '; ',
+        case when time_zone is null then 'all: no time zone' end,
+        case when first_report_date is null then 'pv_energy: no daily report read' end,
+        case
+            when first_report_date is not null and not has_pv_yield and coalesce(has_battery, true)
+            then 'pv_energy: no PV yield, and a battery may stand behind the inverter'
+        end,
+        case when p0_kwp is null then 'specific_yield: no capacity' end,
+        case
+            when has_emi is null then 'performance_ratio: devices not known'
+            when not has_emi and not coalesce(has_report_irradiation, false) then 'performance_ratio: no irradiation sensor'
+            when coalesce(irradiance_plane, 'unknown') != 'poa'
+            then 'pr_poa: the plants file does not say that the sensor lies in the plane of array'
+        end,
+        case
+            when tilt_deg is null or azimuth_deg is null then 'clear_sky_energy: no tilt and azimuth in the plants file'
+            when known_latitude is null then 'clear_sky_energy: no coordinates'
+        end,
+        case
+            when known_latitude is null then 'peer_yield_ratio: no coordinates'
+            when peer_count < {{ var('peers_at_least') }}
+            then 'peer_yield_ratio: ' || peer_count || ' plants within {{ var("peer_radius_km") }} km, {{ var("peers_at_least") }} are needed'
+        end,
+        case
+            when first_history_date is null then 'availability, curtailment, clipping, strings: no 5-minute history read'
+            when known_latitude is null and not coalesce(has_emi, false)
+            then 'availability: daylight not known, no coordinates and no irradiation sensor'
+        end,
+        case
+            when has_meter is null then 'self_consumption, self_sufficiency: devices not known'
+            when not has_meter then 'self_consumption, self_sufficiency, night_import: no meter'
+        end,
+        case
+            when has_battery and not coalesce(all_usable_known, false)
+            then 'battery_cycles: no usable_kwh in the devices file'
+        end
+    ), '') as kpi_gaps,
+    first_seen_at_utc,
+    last_seen_at_utc,
+    retired_at_utc,
+    timezone(time_zone, last_seen_at_utc) as last_seen_local_time,
+    inputs_changed_at_utc
+from sized

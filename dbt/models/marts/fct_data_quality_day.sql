@@ -1,0 +1,160 @@
+-- How far a plant's day can be trusted: what was expected and came, and where independent sources of one energy differ.
+with inverters as (
+
+    select
+        plant_code,
+        local_date,
+        sum(energy_kwh) as counter_kwh,
+        sum(dc_energy_kwh) as dc_kwh,
+        sum(energy_from_power_kwh) as power_kwh,
+        sum(counter_falls) as counter_falls
+    from {{ ref('int_inverter_day') }}
+    group by
+        plant_code,
+        local_date
+
+),
+
+device_reports as (
+
+    select
+        plant_code,
+        local_date,
+        sum(yield_from_report_kwh) as yield_kwh
+    from {{ ref('fct_inverter_day') }}
+    group by
+        plant_code,
+        local_date
+
+),
+
+batteries as (
+
+    select
+        plant_code,
+        local_date,
+        sum(case when energy_source = 'report' then charge_energy_kwh end) as charge_kwh,
+        sum(case when energy_source = 'report' then discharge_energy_kwh end) as discharge_kwh,
+        sum(charge_from_counter_kwh) as charge_counter_kwh,
+        sum(discharge_from_counter_kwh) as discharge_counter_kwh,
+        -- Storage at the AC side (41) works behind the inverters' counters, a hybrid's battery (39) before them.
+        sum(charge_energy_kwh - discharge_energy_kwh) filter (where device_type_id = 41) as ac_storage_kwh,
+        bool_or(device_type_id = 41) as is_ac_coupled,
+        sum(counter_falls) as counter_falls
+    from {{ ref('fct_battery_day') }}
+    group by
+        plant_code,
+        local_date
+
+),
+
+expected as (
+
+    select
+        days.plant_code,
+        days.local_date,
+        sum(device_days.day_rows) filter (where device_days.kind = 'meter') as meter_rows,
+        sum(device_days.day_rows) filter (where device_days.kind = 'battery') as battery_rows,
+        sum(device_days.day_rows) filter (where device_days.kind = 'emi') as emi_rows,
+        sum(device_days.day_rows) filter (where device_days.kind = 'inverter') as inverter_rows
+    from {{ ref('int_plant_day') }} as days
+    left join {{ ref('int_device_day') }} as device_days
+        on
+            days.plant_code = device_days.plant_code
+            and days.local_date = device_days.local_date
+    group by
+        days.plant_code,
+        days.local_date
+
+),
+
+coverage as (
+
+    select
+        plant_code,
+        period as local_date,
+        string_agg(dataset, ', ' order by dataset) filter (where state = 'provisional') as provisional_datasets,
+        string_agg(dataset, ', ' order by dataset) filter (where state = 'denied') as denied_datasets,
+        string_agg(dataset, ', ' order by dataset) filter (where state in ('missing', 'suspect')) as missing_datasets
+    from {{ source('ops', 'coverage') }}
+    where dataset in ('plant_daily', 'plant_hourly', 'device_history', 'device_daily')
+    group by
+        plant_code,
+        period
+
+)
+
+select
+    days.plant_code,
+    days.plant_name,
+    days.local_date,
+    days.time_zone,
+    days.day_start_utc,
+    days.day_end_utc,
+    days.day_slots::integer as day_slots,
+    days.inverter_slots_expected,
+    days.inverter_slots_received,
+    days.inverter_completeness,
+    days.emi_completeness,
+    days.meter_completeness,
+    days.battery_completeness,
+    coalesce(expected.inverter_rows, 0)::bigint as inverter_rows,
+    coalesce(expected.emi_rows, 0)::bigint as emi_rows,
+    coalesce(expected.meter_rows, 0)::bigint as meter_rows,
+    coalesce(expected.battery_rows, 0)::bigint as battery_rows,
+    days.report_state,
+    days.history_state,
+    days.is_provisional,
+    coverage.provisional_datasets,
+    coverage.denied_datasets,
+    coverage.missing_datasets,
+    days.ac_energy_kwh,
+    inverters.counter_kwh - coalesce(batteries.ac_storage_kwh, 0) as ac_energy_from_counters_kwh,
+    days.ac_energy_kwh - (inverters.counter_kwh - coalesce(batteries.ac_storage_kwh, 0)) as ac_energy_residual_kwh,
+    device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0) as ac_energy_from_device_reports_kwh,
+    days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0))
+        as device_report_residual_kwh,
+    inverters.counter_kwh - inverters.power_kwh as power_integral_residual_kwh,
+    days.feed_in_energy_kwh - days.grid_export_from_counters_kwh as feed_in_residual_kwh,
+    days.purchased_energy_kwh - days.grid_import_from_counters_kwh as purchase_residual_kwh,
+    days.battery_charged_energy_kwh - batteries.charge_kwh as battery_charge_residual_kwh,
+    days.battery_discharged_energy_kwh - batteries.discharge_kwh as battery_discharge_residual_kwh,
+    case
+        when days.has_battery and not coalesce(batteries.is_ac_coupled, false)
+        then inverters.dc_kwh + batteries.discharge_counter_kwh - batteries.charge_counter_kwh
+            - inverters.counter_kwh
+        else inverters.dc_kwh - inverters.counter_kwh
+    end as conversion_loss_kwh,
+    (coalesce(inverters.counter_falls, 0) + coalesce(batteries.counter_falls, 0))::integer as counter_falls,
+    days.implausible,
+    days.kpi_gaps,
+    days.kpi_flags,
+    days.report_state in ('final', 'empty')
+    and coalesce(days.inverter_completeness >= {{ var('complete_share') }}, false)
+    and not days.is_provisional
+    and coalesce(
+        abs(days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0)))
+        <= greatest(1, 0.01 * abs(days.ac_energy_kwh)), true
+    ) as can_be_trusted,
+    days.inputs_changed_at_utc
+from {{ ref('fct_plant_day') }} as days
+left join inverters
+    on
+        days.plant_code = inverters.plant_code
+        and days.local_date = inverters.local_date
+left join device_reports
+    on
+        days.plant_code = device_reports.plant_code
+        and days.local_date = device_reports.local_date
+left join batteries
+    on
+        days.plant_code = batteries.plant_code
+        and days.local_date = batteries.local_date
+left join expected
+    on
+        days.plant_code = expected.plant_code
+        and days.local_date = expected.local_date
+left join coverage
+    on
+        days.plant_code = coverage.plant_code
+        and days.local_date = coverage.local_date
