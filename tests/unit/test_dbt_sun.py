@@ -14,7 +14,9 @@ from schemas.generate_dbt import DBT_DIR
 def test_the_suns_elevation_is_pvlibs_to_a_fiftieth_of_a_degree() -> None:
     macros = (DBT_DIR / "macros" / "sun.sql").read_text(encoding="utf-8")
     query = (
-        jinja2.Environment(autoescape=False).from_string(macros + "{{ with_sun_elevation('places', 'moment') }}").render()
+        jinja2.Environment(autoescape=False)
+        .from_string(macros + "{{ with_sun_elevation('places', 'moment') }}")
+        .render()
     )
     chance = np.random.default_rng(1)
     latitude, longitude = chance.uniform(-75, 75, 400), chance.uniform(-180, 180, 400)
