@@ -102,6 +102,7 @@ def work(options: argparse.Namespace) -> int:
     with Services.open(settings, clock) as services:
         if not options.dense:
             make_thin(services, home)
+        begun = time.process_time()
         while clock.now() < end:
             report = run_work(services, request=WorkRequest(stop_at=end, keep_up=True), build=False)
             failures += report.failures
@@ -109,7 +110,7 @@ def work(options: argparse.Namespace) -> int:
                 early += 1
                 clock.sleep(3600)
     clock.close()
-    told = {"cpu_s": time.process_time(), "early": early, "failures": failures}
+    told = {"cpu_s": time.process_time() - begun, "early": early, "failures": failures}
     told["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(told))
     return 0
@@ -173,6 +174,8 @@ def _folder(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def _run(options: argparse.Namespace, home: Path) -> Played:
+    from simulated_year_wire import Wire
+
     from pipelines.simulator.server import Simulator
     from pipelines.simulator.shared_time import TimeKeeper
     from pipelines.simulator.thin import ThinWorld
@@ -190,8 +193,8 @@ def _run(options: argparse.Namespace, home: Path) -> Played:
             faults=faults,
             log_file=options.log,
         )
-        with simulator:
-            crew = _Crew(options, simulator.base_url, keeper.port, home)
+        with simulator if options.dense else Wire(simulator) as server:
+            crew = _Crew(options, server.base_url, keeper.port, home)
             if options.faults == "on":
                 _kill_now_and_then(simulator, keeper, crew)
             workers = crew.wait()

@@ -3,27 +3,27 @@
 import os
 import socket
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import orjson
 import polars as pl
 
 from pipelines.lake.durable import full_disk_as_sentence, lives
+from pipelines.sqlite_file import SqliteFile
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
 
 State = Literal["missing", "provisional", "final", "empty", "suspect", "denied"]
 
+_STATES: Final = frozenset(get_args(State))
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_PATIENCE_SECONDS: Final = 60
-"""How long a writer waits for another process's transaction; those take milliseconds."""
 
 _DEFINITION: Final = """
 create table if not exists cell (
@@ -105,8 +105,7 @@ order by dataset, plant_code, period
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one cell: a dataset's period (its first local date) of one plant or device."""
 
     dataset: str
@@ -136,10 +135,12 @@ class Coverage:
             DiskFull: no space is left.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with full_disk_as_sentence(path.parent), closing(self._connect()) as connection:
-            connection.execute("pragma journal_mode = wal")
-            connection.executescript(_DEFINITION)
+        with full_disk_as_sentence(path.parent):
+            self._file = SqliteFile(path, _DEFINITION)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._file.close()
 
     def declare(self, cells: Iterable[tuple[str, str, str, date]]) -> None:
         """Write down wanted cells (dataset, subject, plant_code, period) as missing; what is known stays."""
@@ -168,15 +169,9 @@ class Coverage:
         if subjects is not None:
             query += " and subject in (select value from json_each(?))"
             values.append(orjson.dumps(list(subjects)).decode())
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(query, values).fetchall()
-        # Cells of one answer share their time and many share their date: made once each.
-        dates = {text: date.fromisoformat(text) for text in {row[1] for row in found}}
-        instants = {at: _EPOCH + (at or 0) * _MICROSECOND for at in {row[5] for row in found}}
-        return {
-            (subject, dates[period]): Entry(dataset, subject, plant, dates[period], state, rows, instants[at], reason)
-            for subject, period, plant, state, rows, at, reason in found
-        }
+        return _entries(dataset, found)
 
     def claim(self, cells: Collection[CellKey], owner: str, now: datetime) -> set[CellKey]:
         """Keep these cells from other owners while they are asked for; returns those that nobody else holds.
@@ -207,7 +202,7 @@ class Coverage:
 
     def claimed_by_others(self, owner: str, now: datetime) -> bool:
         """Whether another process is asking for anything just now."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(
                 "select distinct owner, pid from claim where owner <> ? and until > ?", (owner, _micros(now))
             ).fetchall()
@@ -216,7 +211,7 @@ class Coverage:
     def entries_of(self, cells: Collection[CellKey]) -> dict[tuple[str, date], Entry]:
         """What is known of exactly these cells, by subject and period."""
         found: dict[tuple[str, date], Entry] = {}
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             for dataset, subject, period in cells:
                 row = connection.execute(
                     "select plant_code, state, rows, extracted_at, reason from cell "
@@ -229,19 +224,29 @@ class Coverage:
                     found[subject, period] = Entry(dataset, subject, plant, period, state, rows, instant, reason)
         return found
 
+    def keys(self, dataset: str, start: date, end: date) -> set[tuple[str, date]]:
+        """Subject and period of everything that was declared, read or refused of the periods from `start` to `end`."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "select subject, period from cell where dataset = ? and period between ? and ?",
+                (dataset, start.isoformat(), end.isoformat()),
+            ).fetchall()
+        dates = {text: date.fromisoformat(text) for text in {row[1] for row in found}}
+        return {(subject, dates[period]) for subject, period in found}
+
     def not_final(self, dataset: str, start: date, end: date) -> dict[tuple[str, date], Entry]:
         """What isn't final of the periods from `start` to `end`, by subject and period: few of many."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(
                 "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
                 "where dataset = ? and period between ? and ? and state <> 'final'",
                 (dataset, start.isoformat(), end.isoformat()),
             ).fetchall()
-        return {(row[0], date.fromisoformat(row[1])): _entry(dataset, row) for row in found}
+        return _entries(dataset, found)
 
     def silent(self, dataset: str, subjects: Collection[str]) -> set[str]:
         """Those of the subjects of which the dataset has never had rows, and which were found empty before."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(
                 "select subject from cell where dataset = ? and subject in (select value from json_each(?)) "
                 "group by subject having max(rows) = 0 and sum(state = 'empty') > 0",
@@ -251,13 +256,13 @@ class Coverage:
 
     def unsettled(self, dataset: str, start: date, end: date) -> tuple[int, int]:
         """How many cells come back by themselves (refused, suspect, provisional, empty of late), and how many miss."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             row = connection.execute(_UNSETTLED, (dataset, start.isoformat(), end.isoformat())).fetchone()
         return row[0] or 0, row[1] or 0
 
     def span_of_missing(self, dataset: str) -> tuple[date, date] | None:
         """The first and last period of which something that was declared is not there yet; None if all is."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             low, high = connection.execute(
                 "select min(period), max(period) from cell "
                 "where dataset = ? and state <> 'final' and state in ('missing', 'suspect')",
@@ -267,7 +272,7 @@ class Coverage:
 
     def newest_with_rows(self, dataset: str) -> date | None:
         """The latest period of which there are rows; None before the first."""
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(
                 "select period from cell where dataset = ? and rows > 0 order by period desc limit 1", (dataset,)
             ).fetchone()
@@ -312,7 +317,7 @@ class Coverage:
 
         The state is the one that asks for most attention: missing, denied, suspect, provisional, final, empty.
         """
-        with closing(self._connect()) as connection:
+        with self._file.reading() as connection:
             found = connection.execute(_ROLLUP).fetchall()
         schema = polars_schema(TABLES["coverage"])
         read = {**schema, "period": pl.String(), "extracted_at": pl.Int64()}
@@ -321,31 +326,25 @@ class Coverage:
             pl.from_epoch("extracted_at", "us").dt.replace_time_zone("UTC"),
         )
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=_PATIENCE_SECONDS, isolation_level=None)
-
     @contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A write transaction that takes the lock at once, so that two writers wait instead of failing.
-
-        `durable`: it survives a power cut; a claim needn't.
-        """
-        with full_disk_as_sentence(self.path.parent), closing(self._connect()) as connection:
-            connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            connection.execute("begin immediate")
-            try:
-                yield connection
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("rollback")
-                raise
-            connection.execute("commit")
+        """A write transaction. `durable`: it survives a power cut; a claim needn't."""
+        with full_disk_as_sentence(self.path.parent), self._file.writing(durable=durable) as connection:
+            yield connection
 
 
-def _entry(dataset: str, row: tuple[str, str, str, State, int, int | None, str | None]) -> Entry:
-    subject, period, plant, state, rows, at, reason = row
-    instant = _EPOCH + (at or 0) * _MICROSECOND
-    return Entry(dataset, subject, plant, date.fromisoformat(period), state, rows, instant, reason)
+_Row = tuple[str, str, str, State, int, int | None, str | None]
+"""Subject, period, plant code, state, rows, time of extraction, reason."""
+
+
+def _entries(dataset: str, found: Sequence[_Row]) -> dict[tuple[str, date], Entry]:
+    # Cells of one answer share their time and many share their date: made once each.
+    dates = {text: date.fromisoformat(text) for text in {row[1] for row in found}}
+    instants = {at: _EPOCH + (at or 0) * _MICROSECOND for at in {row[5] for row in found}}
+    return {
+        (subject, dates[period]): Entry(dataset, subject, plant, dates[period], state, rows, instants[at], reason)
+        for subject, period, plant, state, rows, at, reason in found
+    }
 
 
 def _micros(instant: datetime) -> int:
@@ -368,7 +367,7 @@ def _is_alive(owner: str, pid: int) -> bool:
 
 
 def _as_row(entry: Entry) -> tuple[str, str, str, str, str, int, int | None, str | None]:
-    if entry.state not in get_args(State):
+    if entry.state not in _STATES:
         raise ValueError(f"{entry.state} is no state of coverage")
     instant = None if entry.state == "missing" else _micros(entry.extracted_at)
     return (

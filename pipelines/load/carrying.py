@@ -11,20 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import polars as pl
-
 from pipelines.lake.coverage import CellKey, this_place
 from pipelines.lake.decode import decode
 from pipelines.lake.records import AnswerShapeError
 from pipelines.load.asking import Asker, Rejected, Reply
 from pipelines.load.landing import (
     Answered,
+    RowsOfPeriods,
     cover,
     deny,
     keep_answered_periods,
     land_rows,
     note_side_results,
-    subject_column,
+    rows_of_periods,
 )
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport
@@ -157,14 +156,16 @@ class Carrier:
             self.report.failures.append(f"{reply.answer.endpoint}: {error}")
             return
         note_side_results(self.services, self.report, decoded)
+        found = rows_of_periods(dataset, decoded.rows)
         cells = {cell for cell in call.cells if cell.subject in subjects}
         cells.update(answered_cells(dataset, call, subjects, reply.answer.server_time))
-        cells.update(served_cells(dataset, call, subjects, decoded.rows, reply.answer.server_time))
+        cells.update(served_cells(dataset, call, subjects, found, reply.answer.server_time))
         answered = Answered(dataset, cells, subjects, reply.answer.server_time, blank=reply.answer.rows == 0)
         # A report's row of another period (an hour labelled by its end) lands, but covers nothing.
-        rows = keep_answered_periods(decoded.rows, answered) if isinstance(call, HistoryCall) else decoded.rows
+        history = isinstance(call, HistoryCall)
+        rows = keep_answered_periods(decoded.rows, found, answered) if history else decoded.rows
         land_rows(self.services, self.report, table, rows)
-        cover(self.services, self.report, rows, answered)
+        cover(self.services, self.report, found, answered)
         self.touched.note(dataset, answered.cells, subjects, rows)
 
 
@@ -196,19 +197,18 @@ def answered_cells(dataset: str, call: Call, subjects: Mapping[str, Subject], no
 
 
 def served_cells(
-    dataset: str, call: Call, subjects: Mapping[str, Subject], rows: pl.DataFrame, now: datetime
+    dataset: str, call: Call, subjects: Mapping[str, Subject], found: RowsOfPeriods, now: datetime
 ) -> Iterator[Cell]:
     """Whole periods that the answer holds rows of: also those before the date on which the plant says it began.
 
     Not those beside what a report's instant selects: a label on the midnight after a day says nothing of the next.
     """
-    found = rows.select(pl.col(subject_column(dataset)).cast(pl.String), "local_date").unique()
     spans = (
         {}
         if isinstance(call, HistoryCall)
         else dict(zip(subjects, _report_spans(dataset, call.instant, subjects, now), strict=True))
     )
-    for subject, period in found.iter_rows():
+    for subject, period in found:
         if isinstance(call, HistoryCall):
             window = period_window("day", period, subjects[subject].zone)
             if window.start < call.start or call.end < window.end:

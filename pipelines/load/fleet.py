@@ -66,6 +66,11 @@ class Fleet:
             devices_by_type=dict(zip(by_type["device_type_id"], by_type["len"], strict=True)),
         )
 
+    @cached_property
+    def serial_numbers(self) -> Mapping[str, str | None]:
+        """Serial number by device id."""
+        return dict(zip(self.devices["device_id"].cast(pl.String), self.devices["device_sn"], strict=True))
+
     def plant_subjects(self, codes: Collection[str] = ()) -> dict[str, Subject]:
         """Plants by code (empty `codes`: all)."""
         chosen = self.plants.filter(pl.col("plant_code").is_in(list(codes))) if codes else self.plants
@@ -106,8 +111,7 @@ class Fleet:
 
     def subject_frame(self, subjects: Collection[Subject], account: str | None = None) -> pl.DataFrame:
         """The subjects as the frame that decoding joins answers of an account with."""
-        serials = dict(zip(self.devices["device_id"].cast(pl.String), self.devices["device_sn"], strict=True))
-        view = self.views.get(account or "", View())
+        view, serials = self.views.get(account or "", View()), self.serial_numbers
         rows = [(s.id, s.plant_code, s.zone, serials.get(s.id), s.device_type_id, _own_id(view, s)) for s in subjects]
         return pl.DataFrame(rows, schema=SUBJECT_FRAME, orient="row")
 

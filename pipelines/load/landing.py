@@ -1,5 +1,6 @@
 """Lands decoded answers: good rows to a part, bad ones to quarantine, what they showed to drift, then coverage."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -54,56 +55,63 @@ class Answered:
     blank: bool = False
 
 
-def keep_answered_periods(rows: pl.DataFrame, answered: Answered) -> pl.DataFrame:
+RowsOfPeriods = Mapping[tuple[str, date], int]
+"""How many rows an answer holds, by subject and local date (the first of the period)."""
+
+
+def rows_of_periods(dataset: str, rows: pl.DataFrame) -> RowsOfPeriods:
+    """Count the rows of each period of each subject."""
+    counted = rows.group_by(pl.col(subject_column(dataset)).cast(pl.String).alias("subject"), "local_date").len()
+    return {(subject, day): n for subject, day, n in counted.iter_rows()}
+
+
+def keep_answered_periods(rows: pl.DataFrame, found: RowsOfPeriods, answered: Answered) -> pl.DataFrame:
     """Rows of the answered cells alone.
 
     A history window that serves several zones cuts through some local days; half a day would look like a gap,
     so only whole days are kept. They are asked again when they are wanted.
     """
-    subject = subject_column(answered.dataset)
+    allowed = {(cell.subject, cell.period) for cell in answered.cells}
+    return rows if found.keys() <= allowed else only_periods(rows, answered.dataset, allowed)
+
+
+def only_periods(rows: pl.DataFrame, dataset: str, periods: Collection[tuple[str, date]]) -> pl.DataFrame:
+    """Rows of these subjects and local dates."""
     allowed = pl.DataFrame(
-        [(cell.subject, cell.period) for cell in answered.cells],
-        schema={"_subject": pl.String(), "local_date": pl.Date()},
-        orient="row",
+        list(periods), schema={"_subject": pl.String(), "local_date": pl.Date()}, orient="row"
     ).unique()
     return (
-        rows.with_columns(pl.col(subject).cast(pl.String).alias("_subject"))
+        rows.with_columns(pl.col(subject_column(dataset)).cast(pl.String).alias("_subject"))
         .join(allowed, on=["_subject", "local_date"], how="semi")
         .drop("_subject")
     )
 
 
-def cover(services: Services, report: LoadReport, rows: pl.DataFrame, answered: Answered) -> None:
+def cover(services: Services, report: LoadReport, found: RowsOfPeriods, answered: Answered) -> None:
     """Record what the answered cells are now: final, empty, provisional or suspect."""
-    subject = subject_column(answered.dataset)
-    counted = rows.group_by(pl.col(subject).cast(pl.String).alias("subject"), "local_date").len()
-    found: dict[tuple[str, date], int] = {(s, day): n for s, day, n in counted.iter_rows()}
     period, margin = period_of(answered.dataset), final_margin(answered.dataset)
     # A server whose clock is ahead must not settle a period that runs on.
     read_at = min(answered.read_at, services.clock.now())
     doubts = _doubts(services, answered)
+    # Many cells of an answer share their zone and period.
+    settled: dict[tuple[str, date], bool] = {}
     entries = []
+    counts: Counter[State] = Counter()
     for cell in answered.cells:
         known = answered.subjects[cell.subject]
+        key = known.zone, cell.period
+        if key not in settled:
+            settled[key] = is_final(period, cell.period, known.zone, read_at, margin)
         n = found.get((cell.subject, cell.period), 0)
-        settled = is_final(period, cell.period, known.zone, read_at, margin)
-        doubt = doubts.get(cell) if settled else None
-        state: State = "provisional" if not settled else "suspect" if doubt else "final" if n else "empty"
+        doubt = doubts.get(cell) if doubts and settled[key] else None
+        state: State = "provisional" if not settled[key] else "suspect" if doubt else "final" if n else "empty"
+        counts[state] += 1
         entries.append(
-            Entry(
-                dataset=answered.dataset,
-                subject=cell.subject,
-                plant_code=known.plant_code,
-                period=cell.period,
-                state=state,
-                rows=n,
-                extracted_at=answered.read_at,
-                reason=doubt,
-            )
+            Entry(answered.dataset, cell.subject, known.plant_code, cell.period, state, n, answered.read_at, doubt)
         )
-        report.provisional += state == "provisional"
-        report.empty += state == "empty"
-        report.suspect += state == "suspect"
+    report.provisional += counts["provisional"]
+    report.empty += counts["empty"]
+    report.suspect += counts["suspect"]
     services.coverage.record(entries)
     report.cells[answered.dataset] = report.cells.get(answered.dataset, 0) + len(entries)
 

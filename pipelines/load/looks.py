@@ -13,9 +13,9 @@ from pipelines.load.blocks import ranges
 from pipelines.load.services import Services
 from pipelines.load.wanting import due_again
 from pipelines.planning.again import due_on_schedule
-from pipelines.planning.cells import Cell, Subject, wanted_cells
+from pipelines.planning.cells import Cell, Subject, period_of, wanted_cells
 from pipelines.planning.policy import Policy
-from pipelines.planning.waves import Wave, due_cells, next_due, reserve, waves_change_with
+from pipelines.planning.waves import KnownWaves, Wave, due_cells, next_due, reserve, waves_change_with
 from pipelines.planning.worth import Piece, Step, beyond, past_cells, pieces, report_lacks_data, scheduled, tier_of
 
 EVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -40,6 +40,8 @@ ASKED_LOOK_AGAIN: Final = timedelta(hours=6)
 """How often a worker that keeps up looks for what loads with dates have left undone."""
 
 Dates = tuple[date, date]
+WaveName = tuple[int | None, date, date, datetime, int, str]
+"""What tells a wave from others of its dataset, from one day's reckoning to the next."""
 
 
 class Look(Protocol):
@@ -74,10 +76,13 @@ class FreshLook:
     dataset: str
     subjects: Mapping[str, Subject]
     policy: Policy
-    _due: Mapping[Cell, datetime] = field(default_factory=dict)
+    _due: dict[Cell, datetime] = field(default_factory=dict)
     _due_until: datetime = EVER
-    _cells: Mapping[int, Mapping[Cell, datetime]] = field(default_factory=dict)
+    _cells: Mapping[WaveName, Mapping[Cell, datetime]] = field(default_factory=dict)
+    _reach: Dates = (date.max, date.min)
+    _declared: set[WaveName] = field(default_factory=set)
     _waves: Sequence[Wave] = ()
+    _known_waves: KnownWaves = field(default_factory=dict)
     _waves_of: tuple[date, date] | None = None
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
@@ -85,13 +90,28 @@ class FreshLook:
         return [(date.min, date.max)]
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
-        """What has come due and wasn't read since."""
+        """What has come due and wasn't read since.
+
+        A wave is compared with coverage once. What of it was not there is declared then, so that from then on the few
+        cells that aren't final tell what is to do.
+        """
         now -= self._behind(now)
         due = self._due_at(now)
-        known = _known(self.services, self.dataset, list(due))
-        if keep:
-            declare(self.services, [cell for cell in due if (cell.subject, cell.period) not in known], self.subjects)
-        return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
+        if not keep:
+            known = _known(self.services, self.dataset, list(due))
+            return [cell for cell, due_at in due.items() if self._is_due(cell, due_at, known, now)]
+        new = self._cells.keys() - self._declared
+        if new:
+            cells = list({cell: True for name in new for cell in self._cells[name]})
+            periods = [cell.period for cell in cells]
+            there = self.services.coverage.keys(self.dataset, min(periods), max(periods)) if cells else set()
+            declare(self.services, [cell for cell in cells if (cell.subject, cell.period) not in there], self.subjects)
+            self._declared = set(self._cells)
+        if not due:
+            return []
+        known = self.services.coverage.not_final(self.dataset, *self._reach)
+        open_ones = (Cell(self.dataset, subject, period) for subject, period in sorted(known))
+        return [cell for cell in open_ones if cell in due and self._is_due(cell, due[cell], known, now)]
 
     def older(self, piece: Dates, now: datetime) -> list[Cell]:
         """Nothing: fresh days are one piece."""
@@ -130,10 +150,22 @@ class FreshLook:
         """The cells that have come due; the same until the next ones do."""
         if now >= self._due_until:
             waves = self.waves(now)
-            come = [wave for wave in waves if wave.due_at <= now]
-            kept = {id(wave): self._cells.get(id(wave)) or due_cells([wave], now) for wave in come}
+            come = {_name(wave): wave for wave in waves if wave.due_at <= now}
+            kept = {name: self._cells.get(name) or due_cells([wave], now) for name, wave in come.items()}
+            if period_of(self.dataset) == "day":
+                # Each day of a subject is in one wave: what has gone and what has come makes the difference.
+                gone = [cells for name, cells in self._cells.items() if name not in kept]
+                changed = [cells for name, cells in kept.items() if name not in self._cells]
+            else:
+                self._due, gone, changed = {}, [], list(kept.values())
+            for cells in gone:
+                for cell in cells:
+                    self._due.pop(cell, None)
+            for cells in changed:
+                self._due.update(cells)
             self._cells = kept
-            self._due = {cell: due_at for wave in come for cell, due_at in kept[id(wave)].items()}
+            periods = [cell.period for cell in self._due]
+            self._reach = min(periods, default=date.max), max(periods, default=date.min)
             self._due_until = next_due(waves, now) or NEVER
         return self._due
 
@@ -141,15 +173,12 @@ class FreshLook:
         """The days of the last week and those to come, by the time they come due."""
         kept_for = waves_change_with(now)
         if kept_for != self._waves_of:
-            known = {_name(wave): wave for wave in self._waves}
-            fresh = scheduled(self.dataset, self.subjects.values(), self.policy, now)
-            # The same wave stays the same object: its cells are reckoned once.
-            self._waves = [known.get(_name(wave), wave) for wave in fresh]
+            self._waves = scheduled(self.dataset, self.subjects.values(), self.policy, now, self._known_waves)
             self._waves_of, self._due_until = kept_for, EVER
         return self._waves
 
 
-def _name(wave: Wave) -> tuple[object, ...]:
+def _name(wave: Wave) -> WaveName:
     return wave.device_type_id, wave.first, wave.last, wave.due_at, len(wave.subjects), wave.subjects[0].id
 
 

@@ -64,20 +64,21 @@ class Partitioning:
 class Touched:
     """The partitions of which the running range of a load has read something, with a few of their rows.
 
-    Cleared from range to range, so that it doesn't grow with the number of days. `with_samples`: whether anybody
-    will look at the rows.
+    Cleared from range to range, so that it doesn't grow with the number of days. `wanted`: whether anybody will be
+    told of them.
     """
 
     partitioning: Partitioning = field(default_factory=Partitioning)
-    with_samples: bool = True
+    wanted: bool = True
     samples: dict[tuple[str, str, date | None], str | None] = field(default_factory=dict)
 
     def note(self, dataset: str, cells: Collection[Cell], subjects: Mapping[str, Subject], rows: pl.DataFrame) -> None:
         """Note the partitions of `cells`; `rows` are what was read of them."""
+        if not self.wanted:
+            return
         keys = {(dataset, subjects[c.subject].plant_code, self.partitioning.first(dataset, c.period)) for c in cells}
         for key in keys - self.samples.keys():
-            mine = self._rows_of(dataset, key[1], key[2], rows) if self.with_samples else None
-            self.samples[key] = None if mine is None else sample_table(mine)
+            self.samples[key] = sample_table(self._rows_of(dataset, key[1], key[2], rows))
 
     def _rows_of(self, dataset: str, plant_code: str, first: date | None, rows: pl.DataFrame) -> pl.DataFrame:
         mine = rows.filter(pl.col("plant_code") == plant_code)

@@ -63,6 +63,7 @@ class Services:
         """Close the connections; the token stays cached for the next command."""
         for client in self.clients.values():
             client.close()
+        self.coverage.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager."""

@@ -48,7 +48,9 @@ class Source:
 
     def next_call(self, now: datetime) -> Call | None:
         """The next planned call; None when there is nothing to ask for before `idle_until`."""
-        if not self.calls and now >= self.idle_until:
+        if now < self.idle_until:
+            return None
+        if not self.calls:
             self._plan(now)
         if not self.calls:
             return None
@@ -68,8 +70,16 @@ class Source:
         """Keep a call that could not go out now for the next time."""
         self.calls.appendleft(call)
 
+    def retry(self, call: Call, instant: datetime, *, last: bool) -> None:
+        """Keep a call that failed for later, and give nothing before an instant; `last`: after all others."""
+        if last:
+            self.calls.append(call)
+        else:
+            self.calls.appendleft(call)
+        self.idle_until = instant
+
     def rest_until(self, instant: datetime) -> None:
-        """Give nothing before an instant, and plan anew then: a call failed, or others hold what is left."""
+        """Give nothing before an instant, and plan anew then: others hold what is left, or nobody may ask."""
         self.calls.clear()
         self.idle_until = instant
 

@@ -150,23 +150,30 @@ class Wanting:
         now = self.services.clock.now()
         low = min(cell.period for cell in todo) - SEAT_REACH
         high = max(cell.period for cell in todo) + SEAT_REACH
-        known = self.services.coverage.states(dataset, None, low, high)
+        coverage = self.services.coverage
+        open_entries, known = coverage.not_final(dataset, low, high), coverage.keys(dataset, low, high)
         start = self.services.settings.history_start
-        open_ones = [subject for subject in everyone.values() if subject.plant_code not in self.refused]
-        near = wanted_cells(dataset, open_ones, low, high, now)
+        # A history call carries devices of one type.
+        types = {everyone[cell.subject].device_type_id for cell in todo}
+        riders = [
+            subject
+            for subject in everyone.values()
+            if subject.device_type_id in types and subject.plant_code not in self.refused
+        ]
         mine = set(todo)
 
         def wanted(cell: Cell) -> bool:
-            entry = known.get((cell.subject, cell.period))
+            key = cell.subject, cell.period
+            entry = open_entries.get(key)
             if entry is not None and entry.state == "suspect":
                 return due_again(cell, entry, everyone[cell.subject].zone, now)
-            if entry is not None:
-                return entry.state == "missing"
+            if key in known:
+                return entry is not None and entry.state == "missing"
             # Days that have not ended would be read again anyway, so they don't ride along unasked.
             ended = cell.period < today(now, everyone[cell.subject].zone)
             return start is not None and cell.period >= start and ended
 
-        return [cell for cell in near if cell not in mine and wanted(cell)]
+        return [cell for cell in wanted_cells(dataset, riders, low, high, now) if cell not in mine and wanted(cell)]
 
 
 def due_again(cell: Cell, entry: Entry, zone: str, now: datetime) -> bool:

@@ -118,7 +118,7 @@ class Worker:
     def __post_init__(self) -> None:
         """Open nothing yet; the first look at the fleet is the first piece of work."""
         self.watch = self.listener or Silent()
-        self.touched.with_samples = self.listener is not None
+        self.touched.wanted = self.listener is not None
         self.clock = self.services.clock
         self.begun_at = self.clock.now()
         self.owner, self.search_owner = new_owner(), new_owner()
@@ -126,6 +126,7 @@ class Worker:
         self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, refused)
         self.asker.share = self._share_refused
         self.shared = set(refused)
+        self.refused_version: tuple[int, int, int] | None = None
         self.policy = read_policy(self.services.settings.policy_file, self.services.settings)
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None
@@ -133,6 +134,8 @@ class Worker:
         self.unlisted: QuotaExhausted | None = None
         self.closed: dict[tuple[str, str, frozenset[str]], datetime] = {}
         self.closed_why: dict[str, str | None] = {}
+        self.reserves: dict[str, int] = {}
+        self.reserves_of = self.begun_at
         self.failures: Counter[str] = Counter()
         self.held: set[str] = set()
         self.folded_at = self.begun_at
@@ -229,8 +232,11 @@ class Worker:
             self._close(source, min(opens))
         return call
 
-    def _make(self, source: Source, call: Call, reserved: int) -> bool:
-        """Make one call happen; whether it was answered or needed no asking."""
+    def _make(self, source: Source, call: Call, reserved: int, *, planned: bool = True) -> bool:
+        """Make one call happen; whether it was answered or needed no asking.
+
+        One that failed is kept for later if it is one of the source's own (`planned`).
+        """
         assert self.fleet is not None
         now, read_before = self.clock.now(), sum(self.report.cells.values())
         carrier = Carrier(
@@ -247,7 +253,8 @@ class Worker:
         self._share_refused()
         try:
             others = carrier.carry(source.dataset, call, source.everyone)
-            source.went_out(call, now)
+            if not carrier.in_vain:
+                source.went_out(call, now)
             self.watch.progress(source.name, source.made, source.made + len(source.calls))
         except QuotaExhausted as spent:
             self.closed_why[source.name] = spent.why
@@ -263,7 +270,7 @@ class Worker:
                     each.rest_until(again)
             return False
         except EndpointBroken:
-            self._rest(source, now)
+            self._back_off(source, call if planned else None, now)
             return False
         except LoadStopped:
             source.put_back(call)
@@ -271,7 +278,7 @@ class Worker:
         # An account that is out of order fails no call that another one makes in its stead.
         failed = carrier.in_vain
         if failed:
-            self._rest(source, now)
+            self._back_off(source, call if planned else None, now)
         elif others and not source.calls and sum(self.report.cells.values()) == read_before:
             source.rest_until(now + OTHERS_HOLD)
             self.held.add(source.name)
@@ -299,14 +306,20 @@ class Worker:
                 set_oldest(self.sources, self.search.found)
                 return False
             # Where a look was in vain the backlog goes on, newest first, and it is taken again later.
-            return not self._make(source, call, reserved) or self.search.note(call)
+            return not self._make(source, call, reserved, planned=False) or self.search.note(call)
         finally:
             self.services.coverage.release(self.search_owner)
 
-    def _rest(self, source: Source, now: datetime) -> None:
-        rest = BACK_OFF[min(self.failures[source.name], len(BACK_OFF) - 1)]
+    def _back_off(self, source: Source, call: Call | None, now: datetime) -> None:
+        """Let a source rest after a failure, longer after each in a row; its call is kept for later."""
+        failed_before = self.failures[source.name]
+        until = now + BACK_OFF[min(failed_before, len(BACK_OFF) - 1)]
         self.failures[source.name] += 1
-        source.rest_until(now + rest)
+        if call is None:
+            source.rest_until(until)
+        else:
+            # One that fails again and again must not keep those behind it from going out.
+            source.retry(call, until, last=failed_before > 0)
 
     # The fleet -----------------------------------------------------------------------------------------------------
 
@@ -352,10 +365,14 @@ class Worker:
         """Tell other workers which plants are refused, and take over what they know: also which are open again."""
         path, mine = self.services.refused_file, self.asker.refused_plants
         write_refused(path, {code: mine[code] for code in mine.keys() - self.shared}, self.clock.now())
+        seen = path.stat() if path.exists() else None
+        version = seen and (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+        if version == self.refused_version and mine.keys() == self.shared:
+            return
         known = read_refused(path)
         mine.clear()
         mine.update(known)
-        self.shared = set(known)
+        self.shared, self.refused_version = set(known), version
 
     def _take_over(self, fleet: Fleet) -> None:
         """Plan for this fleet from now on; what was planned stays while plants and devices are the same."""
@@ -369,6 +386,7 @@ class Worker:
             self.sources = make_sources(self.services, fleet, wanting, self.policy)
             self.search = OldestSearch(self.services, fleet.subjects("device_history"), self.policy)
             set_oldest(self.sources, self.search.found)
+            self.reserves.clear()
 
     def _poll_alarms(self, fleet: Fleet, now: datetime) -> None:
         today = now.date()
@@ -387,7 +405,13 @@ class Worker:
     def _reserved(self, source: Source) -> int:
         if source.lane != "backlog":
             return 0
-        return reserved_calls(self.services, self.sources, source.endpoint, self.clock.now())
+        now = self.clock.now()
+        if now != self.reserves_of:
+            self.reserves.clear()
+            self.reserves_of = now
+        if source.endpoint not in self.reserves:
+            self.reserves[source.endpoint] = reserved_calls(self.services, self.sources, source.endpoint, now)
+        return self.reserves[source.endpoint]
 
     def _close(self, source: Source, until: datetime) -> None:
         self.closed[source.endpoint, source.lane, source.plants] = until

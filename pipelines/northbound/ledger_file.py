@@ -1,25 +1,15 @@
-"""The ledger's file: its tables, and transactions that threads and processes share.
+"""The ledger's file: its tables.
 
-One connection per process is kept open; a lock lets one thread at a time use it. A process that was forked opens its
-own. The file is in WAL mode, where a commit survives the death of its process in any case. Against the loss of power
-a commit also waits for the disk, but at most once in `SYNC_EVERY_S` of real time: calls to the vendor take a second
+A commit that waits for the disk does so at most once in `SYNC_EVERY_S` of real time: calls to the vendor take a second
 or so, so that in practice each one waits, while a simulated year isn't held up by 60,000 of them. What a power cut
 can make forgotten is the last second's calls.
 """
 
-import os
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
-LOCK_WAIT_S: Final = 60.0
-"""How long one process waits for another's transaction; each takes milliseconds."""
+from pipelines.sqlite_file import SqliteFile
 
 SYNC_EVERY_S: Final = 1.0
 
@@ -89,87 +79,13 @@ _ADDED_LATER: Final = {
 }
 """Columns that files of earlier versions lack."""
 
-_INHERITED: Final[list["_Handle"]] = []
-"""Connections of a parent process: SQLite forbids both to use and to close them here."""
 
-
-class _Handle:
-    """A connection, the process that may use it, and the lock that its threads take turns by."""
-
-    def __init__(self, path: Path) -> None:
-        self.pid = os.getpid()
-        self.lock = threading.RLock()
-        self.connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-
-
-class LedgerFile:
-    """Transactions on one SQLite file."""
+class LedgerFile(SqliteFile):
+    """Transactions on the ledger."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file, and bring one of an earlier version up to date."""
-        self._path = path
-        self._guard = threading.Lock()
-        self._handle: _Handle | None = None
-        self._synced = float("-inf")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite answers "locked" at once, without waiting, when two processes switch to WAL together.
-        with FileLock(f"{path}.lock"), self._turn() as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
-            _migrate(db)
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that only reads, and sees one state throughout."""
-        with self._turn() as db:
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                _roll_back(db)
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end, or rolled back for any error."""
-        with self._turn() as db:
-            began = time.monotonic()
-            wait_for_disk = began - self._synced >= SYNC_EVERY_S
-            db.execute(f"PRAGMA synchronous = {'FULL' if wait_for_disk else 'NORMAL'}")
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                _roll_back(db)
-                raise
-            if wait_for_disk:
-                self._synced = began
-
-    def close(self) -> None:
-        """Close the connection; the next use opens another."""
-        with self._guard:
-            handle, self._handle = self._handle, None
-        if handle is not None and handle.pid == os.getpid():
-            with handle.lock:
-                handle.connection.close()
-
-    @contextmanager
-    def _turn(self) -> Iterator[sqlite3.Connection]:
-        with self._guard:
-            handle = self._handle
-            if handle is not None and handle.pid != os.getpid():
-                _INHERITED.append(handle)
-                handle = None
-            if handle is None:
-                handle = self._handle = _Handle(self._path)
-        with handle.lock:
-            yield handle.connection
-
-
-def _roll_back(db: sqlite3.Connection) -> None:
-    # After some errors, a full disk among them, SQLite has done so by itself.
-    if db.in_transaction:
-        db.execute("ROLLBACK")
+        super().__init__(path, _SCHEMA, migrate=_migrate, sync_every_s=SYNC_EVERY_S)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

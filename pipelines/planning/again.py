@@ -48,8 +48,7 @@ def due_on_schedule(cell: Cell, state: str, read_at: datetime, due_at: datetime,
     if now < due_at:
         return False
     if state == "provisional":
-        settled = is_final(period_of(cell.dataset), cell.period, zone, now, final_margin(cell.dataset))
-        return settled or read_at < due_at
+        return read_at < due_at or is_final(period_of(cell.dataset), cell.period, zone, now, final_margin(cell.dataset))
     return _due_after(cell, state, read_at, zone, now)
 
 

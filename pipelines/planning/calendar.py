@@ -77,11 +77,13 @@ def local_day(day: date, zone: str) -> Window:
     return Window(day_start(day, zone), day_start(day + timedelta(days=1), zone))
 
 
+@lru_cache(maxsize=16_384)
 def local_month(day: date, zone: str) -> Window:
     """Return the window of the local month that holds `day`."""
     return Window(day_start(first_of("month", day), zone), day_start(next_period("month", day), zone))
 
 
+@lru_cache(maxsize=4_096)
 def local_year(day: date, zone: str) -> Window:
     """Return the window of the local year that holds `day`."""
     return Window(day_start(first_of("year", day), zone), day_start(next_period("year", day), zone))

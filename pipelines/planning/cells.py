@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from pipelines.planning.calendar import Period, first_of, period_window, periods_touching, today
 from schemas.datasets import DATASETS
@@ -21,9 +21,10 @@ LONG_REPORT_MARGIN: Final = timedelta(hours=30)
 correction of that last day arrive. One call re-reads a whole year of months, so waiting costs nothing."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """What can be wanted, covered or missing: one period of one subject in one dataset.
+
+    A plain tuple, since a day's work makes and compares a hundred thousand of them.
 
     `subject` is a plant code, or a device id as text. `period` is the first local day of the period; for
     device history and the hourly and daily reports it is the local day itself.
@@ -74,24 +75,23 @@ def wanted_cells(dataset: str, subjects: Iterable[Subject], start: date, end: da
     """
     period = period_of(dataset)
     cells: list[Cell] = []
-    ranges: dict[tuple[str, date | None], list[date]] = {}
+    ranges: dict[tuple[str, date], list[date]] = {}
     for subject in subjects:
         if not serves(dataset, subject):
             continue
-        key = (subject.zone, subject.connected)
+        begin = max(start, subject.connected) if subject.connected else start
+        key = subject.zone, begin
         if key not in ranges:
-            ranges[key] = _firsts(period, subject, start, end, now)
-        cells.extend(Cell(dataset, subject.id, first) for first in ranges[key])
+            ranges[key] = _firsts(period, subject.zone, begin, end, now)
+        cells.extend([Cell(dataset, subject.id, first) for first in ranges[key]])
     return cells
 
 
-def _firsts(period: Period, subject: Subject, start: date, end: date, now: datetime) -> list[date]:
-    begin = max(start, subject.connected) if subject.connected else start
-    last = min(end, today(now, subject.zone))
+def _firsts(period: Period, zone: str, begin: date, end: date, now: datetime) -> list[date]:
+    last = min(end, today(now, zone))
     if begin > last:
         return []
-    firsts = periods_touching(period, begin, last)
-    return [first for first in firsts if period_window(period, first, subject.zone).length]
+    return [first for first in periods_touching(period, begin, last) if period_window(period, first, zone).length]
 
 
 def final_margin(dataset: str) -> timedelta:

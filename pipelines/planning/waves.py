@@ -55,6 +55,10 @@ class Wave:
         return wanted_cells(self.dataset, self.subjects, first, self.last, self.due_at)
 
 
+KnownWaves = dict[tuple[int | None, date, date], list[Wave]]
+"""Waves by device type and block of days."""
+
+
 def block_of(day: date, days: int) -> tuple[date, date]:
     """Return first and last day of the block that holds `day`; the calendar is cut into blocks once and for all."""
     first = day - timedelta(days=day.toordinal() % days)
@@ -67,12 +71,20 @@ def waves_change_with(now: datetime) -> tuple[date, date]:
 
 
 def fresh_waves(
-    dataset: str, subjects: Iterable[Subject], now: datetime, freshness_of: Callable[[Subject], int] = lambda _: 1
+    dataset: str,
+    subjects: Iterable[Subject],
+    now: datetime,
+    freshness_of: Callable[[Subject], int] = lambda _: 1,
+    known: KnownWaves | None = None,
 ) -> list[Wave]:
     """Return the waves of the last week and the next to come, by the time at which they come due.
 
     `freshness_of` gives the days that a device's 5-minute data may wait; reports never wait for another day.
+    `known` keeps the blocks of the same subjects from one reckoning to the next: most stay as they were.
     """
+    kept = {} if known is None else known
+    before = dict(kept)
+    kept.clear()
     alike: dict[tuple[int | None, int], list[Subject]] = defaultdict(list)
     for subject in subjects:
         if serves(dataset, subject):
@@ -80,13 +92,15 @@ def fresh_waves(
             alike[subject.device_type_id, days].append(subject)
     found = []
     oldest, newest = waves_change_with(now)
-    for (_, days), group in alike.items():
+    for (kind, days), group in alike.items():
         by_zone: dict[str, list[Subject]] = defaultdict(list)
         for subject in group:
             by_zone[subject.zone].append(subject)
         first, last = block_of(newest, days)
         while last >= oldest:
-            found += _waves(dataset, by_zone, first, last)
+            key = kind, first, last
+            kept[key] = before.get(key) or _waves(dataset, by_zone, first, last)
+            found += kept[key]
             first, last = block_of(first - timedelta(days=1), days)
     return sorted(found, key=lambda wave: (wave.due_at, wave.first, wave.device_type_id or 0))
 

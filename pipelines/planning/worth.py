@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pipelines.planning.calendar import first_of, today
 from pipelines.planning.cells import Cell, Subject, serves, wanted_cells
 from pipelines.planning.policy import Policy
-from pipelines.planning.waves import FRESH_REACH, Wave, block_of, fresh_waves
+from pipelines.planning.waves import FRESH_REACH, KnownWaves, Wave, block_of, fresh_waves
 from schemas.datasets import DATASETS
 
 TIER_0: Final = frozenset({1, 38, 17, 47, 10})
@@ -87,17 +87,20 @@ def covered_by_realtime(samples: int, day_length: timedelta = timedelta(days=1))
     return samples >= WELL_COVERED_SHARE * (day_length / SLOT)
 
 
-def scheduled(dataset: str, subjects: Iterable[Subject], policy: Policy, now: datetime) -> list[Wave]:
+def scheduled(
+    dataset: str, subjects: Iterable[Subject], policy: Policy, now: datetime, known: KnownWaves | None = None
+) -> list[Wave]:
     """Return the waves of what the policy wants of these subjects, with each group's own freshness.
 
-    A group without a depth wants its fresh data all the same; one with a depth wants nothing before it.
+    A group without a depth wants its fresh data all the same; one with a depth wants nothing before it. `known`
+    keeps waves from one reckoning for the same subjects to the next.
     """
     wanted = [
         replace(subject, connected=policy.start(dataset, subject) or subject.connected)
         for subject in subjects
         if policy.wanted(dataset, subject)
     ]
-    return fresh_waves(dataset, wanted, now, lambda subject: policy.group_of(subject.plant_code).freshness_days)
+    return fresh_waves(dataset, wanted, now, lambda subject: policy.group_of(subject.plant_code).freshness_days, known)
 
 
 def backlog_end(dataset: str, zone: str, now: datetime) -> date:

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 
@@ -12,6 +13,7 @@ import pytest
 
 from pipelines.lake.coverage import Coverage, Entry, this_place
 from pipelines.lake.errors import DiskFull
+from pipelines.sqlite_file import SqliteFile
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
 
@@ -141,10 +143,11 @@ def test_a_full_disk_is_a_sentence(coverage, monkeypatch):
         def execute(self, *rest):
             raise sqlite3.OperationalError("database or disk is full")
 
-        def close(self):
-            pass
+    @contextmanager
+    def turn(self):
+        yield Full()
 
-    monkeypatch.setattr(Coverage, "_connect", lambda self: Full())
+    monkeypatch.setattr(SqliteFile, "_turn", turn)
     with pytest.raises(DiskFull):
         coverage.record([entry()])
 
