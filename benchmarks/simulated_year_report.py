@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 from simulated_year_rules import Findings, Fleet, counted, judge
 
-from pipelines.planning.cells import Cell, Subject
+from pipelines.planning.calendar import local_day
+from pipelines.planning.cells import Cell, Subject, final_margin
 from pipelines.planning.packing import lower_bound_history
 from pipelines.simulator.fleet import HISTORY_TYPES, REPORT_TYPES
 from pipelines.simulator.flow import limit_of
@@ -174,6 +175,7 @@ def _backlog(
     fresh = _day_cells(subjects, start.date(), start.date() + (options.freshness - 1) * _DAY)
     least_calls, fresh_calls = lower_bound_history(backlog, subjects), lower_bound_history(fresh, subjects)
     a_day = fresh_calls / options.freshness
+    first_due = max(_hours_until_due(start, zone) for zone, _ in zones.values())
     limit = limit_of(POLICY, HISTORY, View(world).counts)
     assert limit is not None
     at = pl.DataFrame(
@@ -185,8 +187,10 @@ def _backlog(
     done = None if missing else datetime.fromtimestamp((at["first_at"].max() or 0) + 1, UTC)
     taken = [r for r in counted(records, HISTORY) if done is None or r.at <= done]
     lost = sum(r.fault in USELESS or r.fail_code == 20056 for r in taken)
-    least = _least_days(least_calls, a_day, limit.calls, options.window, burst)
-    least_with_faults = _least_days(least_calls + lost, a_day, limit.calls, options.window, burst)
+    least, least_with_faults = (
+        _least_days(calls, a_day, first_due, limit.calls, options.window, burst)
+        for calls in (least_calls, least_calls + lost)
+    )
     days = None if done is None else max(0.0, (done - start) / _DAY)
     return {
         "device days": len(backlog),
@@ -214,16 +218,25 @@ def _day_cells(subjects: Mapping[str, Subject], first: date, last: date) -> list
     ]
 
 
-def _least_days(backlog: int, a_day: float, limit: int, window: str, burst: int) -> float:
+def _hours_until_due(start: datetime, zone: str) -> int:
+    """Whole hours after the start at which the local day before it has settled: the first day of fresh data."""
+    end = local_day(start.date() - _DAY, zone).end + final_margin("device_history")
+    return -((start - end) // timedelta(hours=1))
+
+
+def _least_days(backlog: int, a_day: float, first_due: int, limit: int, window: str, burst: int) -> float:
     """Days until the calls that the quota grants beside fresh need come to those of the backlog.
 
-    A rolling window and a calendar day grant all of a day's calls at once, a bucket its burst and then evenly.
+    A rolling window and a calendar day grant all of a day's calls at once, a bucket its burst and then evenly. Fresh
+    days are reckoned when they have settled in all zones, from the one before the start on (at hour `first_due`):
+    it is no part of the backlog.
     """
     hours = 0
     while True:
         days = hours / 24
         granted = burst + limit * days if window == "bucket" else limit * (hours // 24 + 1)
-        if granted >= backlog + a_day * (hours // 24):
+        fresh = a_day * max(0, (hours - first_due) // 24 + 1)
+        if granted >= backlog + fresh:
             return days
         hours += 1
 

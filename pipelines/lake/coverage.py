@@ -25,7 +25,13 @@ _STATES: Final = frozenset(get_args(State))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-_DEFINITION: Final = """
+ASKED: Final = "asked for by name"
+"""The reason of a missing cell that a load was given the dates of; others are missing by the owner's policy."""
+
+_LEFT_UNDONE: Final = f"state in ('suspect', 'denied') or reason = '{ASKED}'"
+_MISSING_TOO: Final = "state <> 'final' and state in ('missing', 'suspect', 'denied')"
+
+_DEFINITION: Final = f"""
 create table if not exists cell (
     dataset text not null,
     subject text not null,
@@ -48,11 +54,12 @@ create table if not exists claim (
 ) without rowid;
 create index if not exists claim_by_owner on claim (owner);
 create index if not exists cell_not_final on cell (dataset, period) where state <> 'final';
+create index if not exists cell_left_undone on cell (dataset, period) where {_LEFT_UNDONE};
 create table if not exists retired (subject text primary key) without rowid;
 -- Nothing will come any more of what no account lists: it isn't missing.
 create view if not exists live_cell as
     select * from cell where not (state = 'missing' and subject in (select subject from retired));
-"""
+"""  # noqa: S608
 
 # A refusal teaches nothing about what was read and settled before it. An answer that is older than what is known
 # (two loads at once) changes nothing. Rows that an earlier answer brought stay in the lake, so a refusal or an
@@ -72,6 +79,13 @@ on conflict (dataset, period, subject) do update set
 where excluded.state <> 'missing'
   and (cell.extracted_at is null or excluded.extracted_at >= cell.extracted_at)
   and not (excluded.state = 'denied' and cell.state in ('final', 'empty'))
+"""
+
+_DECLARE: Final = """
+insert into cell (dataset, subject, period, plant_code, state, rows, extracted_at, reason)
+values (?, ?, ?, ?, 'missing', 0, null, ?)
+on conflict (dataset, period, subject) do update set reason = excluded.reason
+where cell.state = 'missing' and excluded.reason is not null and cell.reason is null
 """
 
 # An empty period that was read over a week after it is as empty as it will be.
@@ -142,11 +156,15 @@ class Coverage:
         """Close the file; the next use opens it again."""
         self._file.close()
 
-    def declare(self, cells: Iterable[tuple[str, str, str, date]]) -> None:
-        """Write down wanted cells (dataset, subject, plant_code, period) as missing; what is known stays."""
-        rows = [(d, s, p.isoformat(), plant, "missing", 0, None, None) for d, s, plant, p in cells]
+    def declare(self, cells: Iterable[tuple[str, str, str, date]], *, asked: bool = False) -> None:
+        """Write down wanted cells (dataset, subject, plant_code, period) as missing; what is known stays.
+
+        `asked`: a load was given their dates, so that they come before what is missing by policy.
+        """
+        reason = ASKED if asked else None
+        rows = [(d, s, p.isoformat(), plant, reason) for d, s, plant, p in cells]
         with self._transaction() as connection:
-            connection.executemany("insert or ignore into cell values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany(_DECLARE, rows)
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Keep the latest state of each cell, all or none; a refusal never hides what was settled before it."""
@@ -260,15 +278,29 @@ class Coverage:
             row = connection.execute(_UNSETTLED, (dataset, start.isoformat(), end.isoformat())).fetchone()
         return row[0] or 0, row[1] or 0
 
-    def span_of_missing(self, dataset: str) -> tuple[date, date] | None:
-        """The first and last period of which something that was declared is not there yet; None if all is."""
+    def span_left_undone(self, dataset: str, *, also_missing: bool) -> tuple[date, date] | None:
+        """The first and last period that was asked for by name and isn't there, refused or doubted; None if all is.
+
+        `also_missing`: or declared at all.
+        """
+        which = _MISSING_TOO if also_missing else _LEFT_UNDONE
         with self._file.reading() as connection:
             low, high = connection.execute(
-                "select min(period), max(period) from cell "
-                "where dataset = ? and state <> 'final' and state in ('missing', 'suspect')",
+                f"select min(period), max(period) from cell where dataset = ? and ({which})",  # noqa: S608
                 (dataset,),
             ).fetchone()
         return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
+
+    def left_undone(self, dataset: str, start: date, end: date, *, also_missing: bool) -> dict[tuple[str, date], Entry]:
+        """These cells of the periods from `start` to `end`, by subject and period."""
+        which = _MISSING_TOO if also_missing else _LEFT_UNDONE
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "select subject, period, plant_code, state, rows, extracted_at, reason from cell "  # noqa: S608
+                f"where dataset = ? and period between ? and ? and ({which})",
+                (dataset, start.isoformat(), end.isoformat()),
+            ).fetchall()
+        return _entries(dataset, found)
 
     def newest_with_rows(self, dataset: str) -> date | None:
         """The latest period of which there are rows; None before the first."""

@@ -6,14 +6,15 @@ A look says which pieces there are, best first, and which cells of a piece are w
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Final, Protocol
 
-from pipelines.lake.coverage import Entry
+from pipelines.lake.coverage import ASKED, Entry
 from pipelines.load.blocks import ranges
 from pipelines.load.services import Services
 from pipelines.load.wanting import due_again
 from pipelines.planning.again import due_on_schedule
-from pipelines.planning.cells import Cell, Subject, period_of, wanted_cells
+from pipelines.planning.cells import Cell, Subject, period_of
 from pipelines.planning.policy import Policy
 from pipelines.planning.waves import KnownWaves, Wave, due_cells, next_due, reserve, waves_change_with
 from pipelines.planning.worth import Piece, Step, beyond, past_cells, pieces, report_lacks_data, scheduled, tier_of
@@ -273,31 +274,47 @@ class PastLook:
 
 @dataclass
 class AskedLook:
-    """What earlier loads asked for by name and the quota, a fault or a kill left undone."""
+    """What earlier loads asked for by name and the quota, a fault or a kill left undone.
+
+    Of what is missing by policy alone this is no matter: the past has it in the order of worth.
+    """
 
     services: Services
     dataset: str
     subjects: Mapping[str, Subject]
+    policy: Policy
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
         """The dates between the first and the last such period."""
-        span = self.services.coverage.span_of_missing(self.dataset)
+        span = self.services.coverage.span_left_undone(self.dataset, also_missing=self._without_past)
         return ranges(self.dataset, *span) if span else []
+
+    @cached_property
+    def _without_past(self) -> bool:
+        """Whether the policy leaves the past of any subject alone: then whatever was declared of it was asked for."""
+        return any(self.policy.start(self.dataset, subject) is None for subject in self.subjects.values())
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """Declared and not there."""
-        known = self.services.coverage.states(self.dataset, None, *piece)
+        known = self.services.coverage.left_undone(self.dataset, *piece, also_missing=self._without_past)
+        open_ones = (Cell(self.dataset, subject, period) for subject, period in sorted(known))
         return [
             cell
-            for cell in wanted_cells(self.dataset, self.subjects.values(), *piece, now)
-            if (cell.subject, cell.period) in known
+            for cell in open_ones
+            if cell.subject in self.subjects
+            and self._is_asked(cell, known[cell.subject, cell.period])
             and _is_wanted(cell, known, self.subjects, now)
-            and known[cell.subject, cell.period].state in ("missing", "suspect", "denied")
         ]
 
     def older(self, piece: Dates, now: datetime) -> list[Cell]:
         """Nothing: each piece by itself."""
         return []
+
+    def _is_asked(self, cell: Cell, entry: Entry) -> bool:
+        if entry.state != "missing" or entry.reason == ASKED:
+            return True
+        start = self.policy.start(self.dataset, self.subjects[cell.subject])
+        return start is None or cell.period < start
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         """Other loads may ask for more of it at any time."""

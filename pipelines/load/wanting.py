@@ -98,7 +98,8 @@ class Wanting:
         wanted = wanted_cells(dataset, subjects.values(), start, end, now)
         if declare:
             self.services.coverage.declare(
-                (cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted
+                ((cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted),
+                asked=True,
             )
         if self.force:
             return self._without_refused(dataset, wanted, subjects, declare=declare)
