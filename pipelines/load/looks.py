@@ -194,7 +194,8 @@ class PastLook:
     subjects: Mapping[str, Subject]
     policy: Policy
     oldest: date | None = None
-    _walked: set[Dates] = field(default_factory=set)
+    _walked: dict[date, date] = field(default_factory=dict)
+    """The last day up to which the piece that begins on a date was walked: the newest grows by a day each day."""
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
         """Months of days, years of months."""
@@ -207,10 +208,20 @@ class PastLook:
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         """What isn't there of the piece; days without data are settled without a call.
 
-        A piece that was done once is not walked again: what comes back of it is in coverage.
+        Days that were done once are not walked again: what comes back of them is in coverage.
         """
-        if piece in self._walked:
-            return self._coming_back(piece, now)
+        first, last = piece
+        walked_to = self._walked.get(first)
+        if walked_to is None:
+            return self._walk(piece, now, keep=keep)
+        coming_back = self._coming_back((first, min(walked_to, last)), now)
+        if walked_to >= last:
+            return coming_back
+        new = self._walk((walked_to + timedelta(days=1), last), now, keep=keep)
+        # The month that both parts hold is in both.
+        return list(dict.fromkeys([*coming_back, *new]))
+
+    def _walk(self, piece: Dates, now: datetime, *, keep: bool) -> list[Cell]:
         which = Piece(self.step, self.dataset, self.tier, *piece)
         cells = past_cells(which, self.subjects.values(), self.policy, now, self.oldest)
         if not cells:
@@ -261,7 +272,8 @@ class PastLook:
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         """For good, unless something of the piece comes back."""
-        self._walked.add(piece)
+        first, last = piece
+        self._walked[first] = max(last, self._walked.get(first, last))
         coming_back, missing = self.services.coverage.unsettled(self.dataset, *piece)
         if coming_back:
             return now + LOOK_AGAIN

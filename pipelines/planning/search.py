@@ -65,6 +65,10 @@ def _parts(wants: Sequence[Want], span: int) -> Iterator[tuple[list[tuple[int, i
 
 
 def _solve_part(wants: Sequence[Want], seats: int, span: int, passes: int) -> list[list[Seat]]:
+    if max(want.ends[-1] for want in wants) - min(want.starts[0] for want in wants) <= span:
+        # One window holds everything (a fresh day): nothing is to be searched.
+        whole = [Seat(device, 0, len(want.starts)) for device, want in enumerate(wants)]
+        return [whole[first : first + seats] for first in range(0, len(whole), seats)]
     mirrored = [want.mirrored(span) for want in wants]
     least = max(lower_bound(side, seats, span) for side in (wants, mirrored))
     best = _swept(Sweep(wants, seats, span), Sweep(mirrored, seats, span), least, passes)
