@@ -16,6 +16,7 @@ within 5 % (in short runs: a day or two) of the time that the quota alone allows
 import argparse
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--log", type=Path, help="write every request to this file")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     parser.add_argument("--profile", type=Path, help="write the first worker's profile to this file")
-    parser.add_argument("--worker", nargs=3, metavar=("URL", "PORT", "HOME"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=4, metavar=("URL", "PORT", "HOME", "NUMBER"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -88,6 +89,8 @@ def work(options: argparse.Namespace) -> int:
     from pipelines.simulator.shared_time import SharedClock
 
     base_url, port, home = options.worker[0], int(options.worker[1]), Path(options.worker[2])
+    # Waits between tries are random, and another process's are others.
+    random.seed(f"{options.seed}/{options.worker[3]}")
     settings = Settings(
         home=home,
         env_file=None,
@@ -221,12 +224,14 @@ class _Crew:
             self._profiled: list[str] = [self._command[0], *profiler, *self._command[1:]]
         else:
             self._profiled = self._command
-        self._running = [self._start(first=number == 0) for number in range(options.processes)]
+        self._started = 0
+        self._running = [self._start() for _ in range(options.processes)]
 
-    def _start(self, *, first: bool = False) -> subprocess.Popen[str]:
+    def _start(self) -> subprocess.Popen[str]:
         # One thread for data frames of a few rows: more would only get in each other's way.
         environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
-        command = self._profiled if first else self._command
+        command = [*(self._command if self._started else self._profiled), str(self._started)]
+        self._started += 1
         with self._said.open("a") as said:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
 
