@@ -50,7 +50,7 @@ def run_load(
     check_dates(request, services.clock.now())
     check_owner_files(services.settings)
     services.lake.fold()  # what an earlier, killed load left behind
-    begun_at = services.clock.now()
+    made_before = services.calls_made()
     refused = {} if request.force else read_refused(services.refused_file)
     if request.force:
         for client in services.clients.values():
@@ -67,11 +67,11 @@ def run_load(
         text = stopped.error.describe()
         if not any(text in known for known in report.failures):
             report.failures.append(text)
-        return _finish(services, report, watch, begun_at, build and bool(report.rows))
+        return _finish(services, report, watch, made_before, build and bool(report.rows))
     finally:
         open_again = [code for code in asked_for if request.force and code not in asker.refused_plants]
         write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
-    return _finish(services, report, watch, begun_at, build)
+    return _finish(services, report, watch, made_before, build)
 
 
 def _load_datasets(
@@ -115,9 +115,10 @@ def _load_datasets(
         services.lake.fold(lambda done, total: watch.progress("fold", done, total))
 
 
-def _finish(services: Services, report: LoadReport, watch: Listener, begun_at: datetime, build: bool) -> LoadReport:
-    made = services.client.ledger.calls(begun_at)
-    report.calls = dict(Counter(call.endpoint for call in made if call.account in services.clients))
+def _finish(
+    services: Services, report: LoadReport, watch: Listener, made_before: Counter[str], build: bool
+) -> LoadReport:
+    report.calls = dict(services.calls_made() - made_before)
     if build and needs_build(services, report):
         build_and_publish(services, watch)
         report.published = True

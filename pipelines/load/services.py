@@ -1,5 +1,6 @@
 """Opens what a load works with: the clients, the lake, coverage, and the folders under `PVMS_HOME`."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,10 @@ class Services:
     def refused_file(self) -> Path:
         """Where plants that the vendor refuses are kept."""
         return state_dir(self.settings.home) / "refused_plants.json"
+
+    def calls_made(self) -> Counter[str]:
+        """Calls by endpoint that these services have made so far, for all accounts."""
+        return sum((client.ledger.made for client in self.clients.values()), Counter())
 
     def close(self) -> None:
         """Close the connections; the token stays cached for the next command."""

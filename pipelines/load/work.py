@@ -121,6 +121,7 @@ class Worker:
         self.touched.wanted = self.listener is not None
         self.clock = self.services.clock
         self.begun_at = self.clock.now()
+        self.made_before = self.services.calls_made()
         self.owner, self.search_owner = new_owner(), new_owner()
         refused = read_refused(self.services.refused_file)
         self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, refused)
@@ -167,8 +168,7 @@ class Worker:
     def finish(self) -> LoadReport:
         """The report, with what is left; publishes the warehouse if anything was read."""
         now = self.clock.now()
-        made = self.services.client.ledger.calls(self.begun_at)
-        self.report.calls = dict(Counter(call.endpoint for call in made))
+        self.report.calls = dict(self.services.calls_made() - self.made_before)
         if self.unlisted is not None:
             self.report.wait_for(Waiting("inventory", 1, 0, self.fleet_until, self.unlisted.why))
         counted: set[Cell] = set()

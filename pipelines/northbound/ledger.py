@@ -12,6 +12,7 @@ answers have shown on the way; all processes share it through the file.
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,8 +25,9 @@ from pipelines.northbound.errors import QuotaExhausted
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.ledger_file import LedgerFile
 from pipelines.northbound.pauses import Pause, next_pause
-from pipelines.northbound.quotas import Counter, QuotaBook, QuotaOverride
+from pipelines.northbound.quotas import Counter as QuotaCounter
 from pipelines.northbound.quotas import FleetCounts as FleetCounts
+from pipelines.northbound.quotas import QuotaBook, QuotaOverride
 from pipelines.northbound.skew import FARTHEST, ClockState, Reading, ServerTime, is_worth_a_warning, with_reading
 from pipelines.northbound.skew import HEADER_RESOLUTION as HEADER_RESOLUTION
 from pipelines.northbound.skew import STEP as SKEW_STEP
@@ -137,6 +139,8 @@ class Ledger:
         """
         self._book = QuotaBook(flow_control, quotas)
         self._file = LedgerFile(path)
+        self.made: Counter[str] = Counter()
+        """Calls by endpoint that were written down through this object, other processes' left out."""
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -193,6 +197,7 @@ class Ledger:
             if found.pace.level:
                 _put_pace(db, account, counter, found.pace.called(found.instant, found.window, found.allowance.limit))
             assert cursor.lastrowid is not None
+            self.made[endpoint] += 1
             return cursor.lastrowid
 
     def settle(
@@ -387,7 +392,7 @@ def exhausted(allowance: Allowance, endpoint: str) -> QuotaExhausted:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     account: str
-    counter: Counter
+    counter: QuotaCounter
     counts: FleetCounts
     lane: Lane
     reserved: int
@@ -462,7 +467,7 @@ lies in the future and isn't marked yet. A call from before the last step of the
 
 
 def _seats(
-    db: sqlite3.Connection, account: str, counter: Counter, now: int, window: int, shifted_at: int | None
+    db: sqlite3.Connection, account: str, counter: QuotaCounter, now: int, window: int, shifted_at: int | None
 ) -> tuple[list[Seat], int | None, bool]:
     """The calls that still hold a seat, the first to be free first; the beginning of the latest that hasn't ended;
     and whether some lie in the future and aren't marked yet."""
@@ -486,7 +491,7 @@ def _seats(
     return [Seat(free_at, backlog) for free_at, backlog, _ in found], open_since, -1 in odd
 
 
-def _pace(db: sqlite3.Connection, account: str, counter: Counter) -> Pace:
+def _pace(db: sqlite3.Connection, account: str, counter: QuotaCounter) -> Pace:
     row = db.execute(
         "SELECT quota, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good "
         "FROM paces WHERE account = ? AND counter = ?",
@@ -498,7 +503,7 @@ def _pace(db: sqlite3.Connection, account: str, counter: Counter) -> Pace:
     return Pace(level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, bool(for_good))
 
 
-def _put_pace(db: sqlite3.Connection, account: str, counter: Counter, pace: Pace) -> None:
+def _put_pace(db: sqlite3.Connection, account: str, counter: QuotaCounter, pace: Pace) -> None:
     kept = {"account": account, "counter": counter.name, "quota": counter.quota_name, **asdict(pace)}
     db.execute(
         f"INSERT OR REPLACE INTO paces ({', '.join(kept)}) VALUES ({', '.join('?' * len(kept))})",  # noqa: S608
@@ -568,11 +573,11 @@ _TIMES: Final = {
 }
 
 
-def _window(counter: Counter) -> int:
+def _window(counter: QuotaCounter) -> int:
     return counter.quota.window_seconds * 1_000_000
 
 
-def _marks(counter: Counter) -> str:
+def _marks(counter: QuotaCounter) -> str:
     return ", ".join("?" * len(counter.endpoints))
 
 
