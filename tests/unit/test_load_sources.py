@@ -22,7 +22,9 @@ class Planner:
 
     plans: int = 0
 
-    def plan(self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject]) -> Sequence[Call]:
+    def plan(
+        self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], older: Collection[Cell] = ()
+    ) -> Sequence[Call]:
         self.plans += 1
         return [ReportCall(dataset, None, (cell.subject,), NOW, (cell,)) for cell in todo]
 
@@ -38,6 +40,9 @@ class OnePiece:
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
         return list(self.left)
+
+    def older(self, piece: Dates, now: datetime) -> list[Cell]:
+        return []
 
     def done_until(self, piece: Dates, now: datetime) -> datetime:
         return NEVER
