@@ -1,13 +1,17 @@
 """A year, or weeks, of a 130-plant account: several worker processes, one virtual clock, faults, and an auditor.
 
     python benchmarks/simulated_year.py [--window rolling|day|bucket] [--days 365] [--processes 2]
-                                        [--faults on|off] [--freshness 1|2|3] [--dense]
+                                        [--faults on|off] [--freshness 1|2|3] [--in-turn] [--dense]
 
 The workers are the product as it is: planner, asker, HTTP client, session, ledger, coverage. The simulator answers
 with the vendor's envelopes, sessions, flow control and faults, but thinly: a row a day instead of 288. What lands is
-counted instead of stored. Time stands still while anyone works and jumps when all wait. With `--dense` answers and
-lake are the full ones, which is for a few days. Two weeks take about two minutes on 2 cores; a year was never run to
-its end.
+counted instead of decoded and stored. Time stands still while anyone works and jumps when all wait. With `--dense`
+answers, server and lake are the full ones, which is for a few days. With `--in-turn` one process works at a time, and
+each run of a seed is like the last.
+
+Seen on 2 cores that 25 other processes shared: 14 days with a backlog of 12 (rolling window, faults, in turn), 1,673
+calls, 82 s of CPU with all starts: no avoidable call, each of 21,598 periods once, backlog 1.0002 times the least. A
+whole year was never run to its end.
 
 Exit code 0 if every rule of the vendor was kept, every wanted period has exactly one row, and the backlog was done
 within 5 % (in short runs: a day or two) of the time that the quota alone allows; else 1.
