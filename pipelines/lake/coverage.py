@@ -322,8 +322,9 @@ class Coverage:
             "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
             "where plant_code = ? and dataset = ?"
         )
-        with closing(self._connect()) as connection:
-            return [_entry(dataset, row) for row in connection.execute(query, (plant_code, dataset)).fetchall()]
+        with self._file.reading() as connection:
+            found = connection.execute(query, (plant_code, dataset)).fetchall()
+        return list(_entries(dataset, found).values())
 
     def replace(self, plant_code: str, entries: Mapping[str, Iterable[Entry]]) -> None:
         """Know of a plant's periods nothing but this, by dataset, all or none: their rows were filed anew."""
