@@ -111,11 +111,14 @@ def redact(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_log(file: Path) -> list[RequestRecord]:
-    """Read back the JSON lines that a simulator wrote; a missing file is an empty log."""
+    """Read back the JSON lines that a simulator wrote; a missing file is an empty log.
+
+    A last line without its end is left out: it is being written, or was when the simulator was killed.
+    """
     if not file.exists():
         return []
     records = []
-    for line in file.read_bytes().splitlines():
+    for line in file.read_bytes().split(b"\n")[:-1]:
         fields = orjson.loads(line)
         fields["at"] = datetime.fromisoformat(fields["at"])
         records.append(RequestRecord(**fields))

@@ -119,7 +119,7 @@ def consent(link: str, decision: str = "authorize", scopes: tuple[str, ...] = (B
 
 
 def ended(process: subprocess.Popen[str], paste: str | None = None) -> tuple[int, str]:
-    out, said = process.communicate(None if paste is None else f"{paste}\n", timeout=120)
+    out, said = process.communicate(None if paste is None else f"{paste}\n", timeout=600)
     assert out == "", "the link alone is a result"
     return process.returncode, said
 

@@ -306,7 +306,7 @@ def test_another_program_on_the_private_database_is_a_sentence_and_the_published
             publish(loaded)
         assert ask(loaded, "select count(*) from raw.plant_hourly") == [(3,)]
     finally:
-        other.communicate(timeout=60)
+        other.communicate(timeout=600)
 
 
 @pytest.mark.parametrize("where", ["copyfile", "sync"])

@@ -142,6 +142,9 @@ def test_records_are_appended_to_the_log_file(tmp_path: Path) -> None:
         httpx.post(f"{started.base_url}/thirdData/stations", json={"pageNo": 1}, trust_env=False)
         assert read_log(file) == list(started.log)
     assert [(r.endpoint, r.fail_code, r.at) for r in read_log(file)] == [("login", 0, NOW), ("stations", 305, NOW)]
+    with file.open("ab") as still_written:
+        still_written.write(b'{"at": "2026-06')
+    assert len(read_log(file)) == 2
     assert "demo-password" not in file.read_text()
 
 
@@ -226,7 +229,7 @@ def test_signals_stop_it_cleanly(number: signal.Signals) -> None:
         url = process.stdout.readline().split()[1]
         assert httpx.post(f"{url}/thirdData/login", json=DEMO, trust_env=False).json()["success"] is True
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     assert (process.returncode, out, err) == (0, "stopped\n", "")
     with pytest.raises(httpx.ConnectError):
         httpx.post(f"{url}/thirdData/login", json=DEMO, trust_env=False)
