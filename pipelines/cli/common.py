@@ -52,7 +52,10 @@ def settings_for_command() -> Settings:
 
 def say(text: str) -> None:
     """A sentence for the person who watches: on stderr, so that results can be piped."""
-    stderr.print(text, highlight=False, markup=False)
+    # In one write and without rich: it keeps what an interrupt hits on its way out, and says it again each time. While
+    # bars are drawn sys.stderr is theirs, and puts the line above them.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def read_date(text: str) -> date:

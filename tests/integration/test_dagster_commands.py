@@ -199,8 +199,10 @@ def test_an_interrupt_ends_a_load_at_once_and_keeps_what_was_done(fleet: Fleet, 
             said.append(line)
             if line.startswith(stage):
                 process.send_signal(signal.SIGINT)
-        assert process.wait() == 130, "".join(said)
+        assert process.wait() == 130, (process.returncode, "".join(said))
     assert any(line.startswith("Interrupted.") for line in said), "".join(said)
+    # Nothing is said twice, so there was one signal.
+    assert len(set(said)) == len(said), "".join(said)
     assert not any("Traceback" in line for line in said), "".join(said)
     assert fleet.running() == []
     with fleet.instance() as instance:

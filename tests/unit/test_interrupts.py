@@ -1,5 +1,6 @@
 """An interrupt ends a command as an interrupt, whatever the code that it hits makes of it."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from threading import Thread
 import duckdb
 import pytest
 
-from pipelines.cli.common import guarded
+from pipelines.cli.common import guarded, say
 from pipelines.interrupts import keyboard_interrupts
 
 
@@ -99,7 +100,7 @@ def command():
 
 PROCESS = """
 import signal, threading
-from pipelines.cli.common import guarded
+from pipelines.cli.common import guarded, say
 from pipelines.interrupts import quiet_interrupts
 
 def press():
@@ -110,19 +111,42 @@ def wait():
     threading.Event().wait(300)
 {command}
 quiet_interrupts()
-raise SystemExit(guarded(command))
+code = guarded(command)
+{then}
+raise SystemExit(code)
 """
+
+SAID = ["Interrupted. What was done is kept; the same command goes on from here."]
 
 
 @pytest.mark.parametrize("command", [SWALLOWED, IN_A_THREAD], ids=["swallowed", "in-a-thread"])
 def test_an_interrupted_process_shows_no_stack_trace(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS.format(command=command)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROCESS.format(command=command, then="")], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr.splitlines()) == (
-        130,
-        ["Interrupted. What was done is kept; the same command goes on from here."],
-    )
+    assert (done.returncode, done.stderr.splitlines()) == (130, SAID)
+
+
+def test_another_interrupt_after_the_last_word_ends_the_process_without_a_further_one() -> None:
+    program = PROCESS.format(command="command = press", then="press()\nprint('still there')")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (-signal.SIGINT, "", SAID)
+
+
+def test_a_line_that_an_interrupt_hits_on_its_way_out_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting(io.StringIO):
+        def write(self, text: str) -> int:
+            written = super().write(text)
+            if "one" in text:
+                raise KeyboardInterrupt
+            return written
+
+    heard = Interrupting()
+    monkeypatch.setattr(sys, "stderr", heard)
+    with pytest.raises(KeyboardInterrupt):
+        say("one")
+    say("two")
+    assert heard.getvalue() == "one\ntwo\n"
 
 
 def test_a_process_that_is_interrupted_while_it_starts_ends_without_a_word() -> None:
