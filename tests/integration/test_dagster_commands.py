@@ -194,15 +194,15 @@ def test_an_interrupt_ends_a_load_at_once_and_keeps_what_was_done(fleet: Fleet, 
     load = ("pvms", "load", *dates(DAY), "--dataset", "plant_hourly", "--dataset", "device_daily")
     with fleet.start(*load) as process:
         assert process.stderr is not None
-        said = []
+        said, pressed = [], False
         for line in process.stderr:
             said.append(line)
-            if line.startswith(stage):
+            if line.startswith(stage) and not pressed:
+                # Once: a second one, after the last word, may end the process as a signal does.
+                pressed = True
                 process.send_signal(signal.SIGINT)
         assert process.wait() == 130, (process.returncode, "".join(said))
     assert any(line.startswith("Interrupted.") for line in said), "".join(said)
-    # Nothing is said twice, so there was one signal.
-    assert len(set(said)) == len(said), "".join(said)
     assert not any("Traceback" in line for line in said), "".join(said)
     assert fleet.running() == []
     with fleet.instance() as instance:
