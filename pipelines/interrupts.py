@@ -1,6 +1,5 @@
 """Ctrl-C as a person means it: the command ends, in a sentence, whatever a library at work makes of the signal."""
 
-import _thread
 import logging
 import signal
 import sys
@@ -65,7 +64,9 @@ def quiet_interrupts() -> None:
 def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     """An interrupt that hits a destructor or a callback of the import system is swallowed there: it comes again."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        again = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main)
+        # A signal, not `interrupt_main`: that one wakes no main thread that waits for a lock.
+        main = threading.main_thread().ident
+        again = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main, signal.SIGINT))
         again.daemon = True
         again.start()
     elif _interrupted.is_set():
