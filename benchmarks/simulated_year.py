@@ -9,7 +9,7 @@ counted instead of decoded and stored. Time stands still while anyone works and 
 answers, server and lake are the full ones, which is for a few days. With `--in-turn` one process works at a time, and
 each run of a seed is like the last.
 
-Seen on 2 cores that 25 other processes shared: 14 days with a backlog of 12 (rolling window, faults, in turn), 1,673
+Seen on a busy machine of 2 cores: 14 days with a backlog of 12 (rolling window, faults, in turn), 1,673
 calls, 82 s of CPU with all starts: no avoidable call, each of 21,598 periods once, backlog 1.0002 times the least. A
 whole year was never run to its end.
 
