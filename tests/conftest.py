@@ -1,6 +1,8 @@
 """What all tests share: generated examples without time limits, and no settings of the machine that runs them."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,10 @@ _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("here", **_UNTIMED)
 settings.register_profile("continuous", **_UNTIMED, derandomize=True, database=None, print_blob=True)
 settings.load_profile("continuous" if os.environ.get("CI") else "here")
+
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and its children with it.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SETTING_PREFIXES = ("SMARTPVMS_", "PVMS_")
 
