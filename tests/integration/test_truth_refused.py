@@ -193,6 +193,7 @@ def test_a_future_date_and_an_unknown_plant_are_refused_before_anything_is_asked
         assert {call.endpoint for call in simulator.log.calls()} == {"login", "stations", "getDevList"}
 
 
+@pytest.mark.slow
 def test_a_quota_ends_a_load_which_goes_on_when_it_may(single: World, tmp_path: Path) -> None:
     """Thirty days of one home are 30 history calls; its three types of device allow 3 + 24 a day (reference 4.2)."""
     clock = ManualClock(datetime(2026, 6, 1, 9, tzinfo=UTC))

@@ -34,6 +34,7 @@ def test_every_row_of_a_grid_has_as_many_cells_as_its_head() -> None:
             width = 0
 
 
+@pytest.mark.slow
 def test_check_finds_drift_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = tmp_path / "docs" / "page.md"
     assert main(["--check", "--page", str(copy)]) == 1
