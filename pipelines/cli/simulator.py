@@ -9,12 +9,15 @@ from pipelines.cli.common import guarded, say
 from pipelines.load.request import UsageError
 from pipelines.simulator.faults import GROUPS, describe_group, parse_faults
 from pipelines.simulator.fleets import FLEETS
+from pipelines.simulator.habits import describe_habits, parse_habits
 from pipelines.simulator.oauth import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, OAuthSetup
 from pipelines.simulator.strikes import GRAMMAR
 
 FAULTS = "\n\n".join(
     f"{group}:\n\n" + "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_group(group)) for group in GROUPS
 )
+
+HABITS = "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_habits())
 
 HELP = f"""Run a SmartPVMS on 127.0.0.1 until interrupted. Prints its address on stdout.
 
@@ -34,6 +37,13 @@ Examples:
   pvms simulator --port 8088 --redirect-uri http://127.0.0.1:8976/pvms --fault oauth_refresh=rotate
 
   pvms simulator --fault http_502=getDevHistoryKpi,every=20 --fault steal_session=apart=90
+
+  pvms simulator --habit hour_labels=end --habit merged_hour --habit 17=import,W --habit 41=discharge,daily
+
+Habits, each with --habit: what the reference leaves open, and servers and wirings answer differently. The past stays
+the same, only how it is told changes:
+
+{HABITS}
 
 Faults, each with --fault, as many as wanted, together. WHEN says which requests are struck, and is written
 
@@ -57,6 +67,7 @@ def simulator(
     labels: Annotated[
         Literal["local", "standard"], typer.Option(help="Day labels at local midnight, or at that of standard time.")
     ] = "local",
+    habit: Annotated[list[str] | None, typer.Option(help="A habit of the list above. May be repeated.")] = None,
     redirect_uri: Annotated[
         str, typer.Option(help="The redirect address that the simulated OAuth app is registered with.")
     ] = REDIRECT_URI,
@@ -73,7 +84,7 @@ def simulator(
 
         try:
             faults = parse_faults(fault or [])
-            world = build_world(fleet, seed, labels=labels)
+            world = build_world(fleet, seed, labels=labels, habits=parse_habits(habit or []))
         except ValueError as error:
             raise UsageError(str(error)) from error
 

@@ -46,6 +46,11 @@ def day_window(day: date, zone: str) -> tuple[int, int]:
     return day_start(day, zone), day_start(day + timedelta(days=1), zone)
 
 
+def next_day(start_ms: int, zone: str) -> int:
+    """Start of the local day after the one that starts at an instant."""
+    return day_start(local_date(start_ms, zone) + timedelta(days=1), zone)
+
+
 def local_date(ms: int, zone: str) -> date:
     """The local date on which an instant falls."""
     return from_ms(ms, zone).date()

@@ -95,7 +95,8 @@ def _connection_window(call: Call) -> tuple[int, int]:
 
 def device_list(call: Call) -> list[dict[str, Any]]:
     """Device list (5.1.1.2)."""
-    return [call.view.device_listing(device) for device in call.view.devices_in(_plants(call))]
+    there = (device for device in call.view.devices_in(_plants(call)) if device.there(call.now_ms))
+    return [call.view.device_listing(device) for device in there]
 
 
 def plant_realtime(call: Call) -> list[dict[str, Any]]:

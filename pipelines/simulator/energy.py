@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.simulator.alarms import AlarmBook
 from pipelines.simulator.battery import HOURS_PER_SLOT, dispatch
-from pipelines.simulator.calendar import day_start, next_month
+from pipelines.simulator.calendar import day_start, local_date, next_month
 from pipelines.simulator.fleet import BatterySpec, Device, InverterSpec, Plant, Site
 from pipelines.simulator.grid import MonthGrid, month_grid
 from pipelines.simulator.load import consumption
@@ -205,6 +205,14 @@ class PlantEnergy:
                 self._compute(self._reached)
         return self._carries[first]
 
+    def counted_at(self, row: int, ms: int) -> float:
+        """Energy of a flow from the connection up to an instant (a slot of the grid), kWh."""
+        if ms <= self.born_ms:
+            return 0.0
+        month = self.month(local_date(ms, self.plant.zone).replace(day=1))
+        slot = month.grid.position(ms)
+        return float(month.counter(row, slice(slot, slot + 1))[0])
+
     def _compute(self, first: date) -> PlantMonth:
         month = self._physics(first, self._carries[first])
         following = next_month(first)
@@ -281,9 +289,9 @@ def live_strings(spec: InverterSpec) -> float:
 
 
 def inverters_of(devices: Sequence[Device]) -> list[InverterSpec]:
-    """The inverters among a plant's devices, by position."""
-    found = [device for device in devices if device.inverter is not None]
-    return [device.inverter for device in sorted(found, key=lambda device: device.position) if device.inverter]
+    """The inverters among a plant's devices, by position; one that took another's place is of its kind."""
+    found = {device.position: device.inverter for device in devices if device.inverter is not None}
+    return [found[position] for position in sorted(found)]
 
 
 def _awake(battery: BatterySpec, alive: NDArray[np.bool_]) -> BatterySpec:

@@ -109,7 +109,8 @@ class Plant:
 class Device:
     """One device. `sn` is its true serial number, `served_sn` what KPI answers put in `sn`.
 
-    Servers write the text "null" there for meters and batteries; the device list has null for them.
+    Servers write the text "null" there for meters and batteries; the device list has null for them. A device that
+    took another's place at `installed_ms` counts from there; from `removed_ms` on it is neither listed nor measured.
     """
 
     id: int
@@ -127,6 +128,14 @@ class Device:
     inverter: InverterSpec | None = None
     position: int = 0
     positive: Literal["export", "import"] = "export"
+    installed_ms: int | None = None
+    removed_ms: int | None = None
+
+    def there(self, now_ms: int) -> bool:
+        """Whether the device is in its place at an instant."""
+        return (self.installed_ms is None or now_ms >= self.installed_ms) and (
+            self.removed_ms is None or now_ms < self.removed_ms
+        )
 
     def listing(self) -> dict[str, Any]:
         """The record of the device list (5.1.1.2)."""

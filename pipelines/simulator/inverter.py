@@ -129,7 +129,7 @@ def _day_yield(span: Span, row: int) -> Floats:
     first, _ = _first_slots(span, row)
     position = np.arange(span.inside.start, span.inside.stop)
     asleep = ~(position >= np.nan_to_num(first, nan=np.inf)[days])
-    return np.where(asleep, span.month.day_before(row)[days], span.month.today(row, span.inside))
+    return np.where(asleep, span.yesterday(row), span.today(row))
 
 
 def _wake_times(span: Span, row: int) -> tuple[list[Any], list[Any]]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.simulator.energy import EXPORT, IMPORT
+from pipelines.simulator.habits import DeviceHabit
 from pipelines.simulator.rounding import ENERGY_DIGITS, POWER_DIGITS, Floats, rounded
 from pipelines.simulator.span import Columns, Span
 
@@ -14,17 +15,18 @@ _REACTIVE: Final = 0.12
 """Reactive power over active power."""
 
 
-def grid_meter_columns(span: Span, *, in_watts: bool) -> Columns:
+def grid_meter_columns(span: Span, habit: DeviceHabit) -> Columns:
     """A grid meter at the plant's connection. Which direction is positive hangs on its wiring.
 
-    `active_cap` counts the positive direction, `reverse_active_cap` the other. With `in_watts`, active_power comes
-    in W although the reference says kW, as on many real plants; the phases stay in kW.
+    `active_cap` counts the positive direction, `reverse_active_cap` the other, unless the habit says otherwise. With
+    W as its unit, active_power comes in W although the reference says kW, as on many real plants; the phases stay in
+    kW.
     """
-    power, forward, reverse = _directed(span)
+    power, forward, reverse = _directed(span, habit)
     apparent = np.hypot(power, power * _REACTIVE)
     counted = forward + reverse
     columns: dict[str, Any] = {
-        "active_power": rounded(power * 1000, 0) if in_watts else rounded(power, POWER_DIGITS),
+        "active_power": _told(power, habit),
         "power_factor": rounded(np.where(power != 0, 1 / np.hypot(1.0, _REACTIVE), 0.0), 3),
         "active_cap": rounded(forward, ENERGY_DIGITS),
         "reactive_power": rounded(power * _REACTIVE, POWER_DIGITS),
@@ -42,12 +44,12 @@ def grid_meter_columns(span: Span, *, in_watts: bool) -> Columns:
     return columns
 
 
-def power_sensor_columns(span: Span, *, live: bool) -> Columns:
-    """A residential power sensor: positive is export, active_power in W and the phases in kW (5.1.2.3).
+def power_sensor_columns(span: Span, habit: DeviceHabit, *, live: bool) -> Columns:
+    """A residential power sensor: as a rule positive is export, active_power in W and the phases in kW (5.1.2.3).
 
     On one phase the others have no values: "N/A" in real time (`live`), null in history.
     """
-    power, forward, reverse = _directed(span)
+    power, forward, reverse = _directed(span, habit)
     voltage = span.voltage
     three = span.plant.capacity_kwp > 0 and span.life.inverters[0].phases == 3
     shares = _PHASE_SHARES if three else (1.0, 0.0, 0.0)
@@ -56,7 +58,7 @@ def power_sensor_columns(span: Span, *, live: bool) -> Columns:
         "meter_status": 1.0,
         "meter_u": rounded(voltage, 1),
         "meter_i": rounded(current * shares[0], 2),
-        "active_power": rounded(power * 1000, 0),
+        "active_power": _told(power, habit),
         "reactive_power": rounded(power * 1000 * _REACTIVE, 0),
         "power_factor": rounded(np.where(power != 0, 1 / np.hypot(1.0, _REACTIVE), 0.0), 3),
         "grid_frequency": rounded(span.frequency, 2),
@@ -75,8 +77,16 @@ def power_sensor_columns(span: Span, *, live: bool) -> Columns:
     return columns | dict.fromkeys(missing, "N/A" if live else None)
 
 
-def _directed(span: Span) -> tuple[Floats, Floats, Floats]:
-    """Power in the device's own sign, and the counters of its positive and its negative direction."""
+def _told(power: Floats, habit: DeviceHabit) -> list[Any]:
+    """Power to the watt, in the habit's unit."""
+    return rounded(power * 1000, 0) if habit.unit == "W" else rounded(power, POWER_DIGITS)
+
+
+def _directed(span: Span, habit: DeviceHabit) -> tuple[Floats, Floats, Floats]:
+    """Power in the device's own sign, and the counters forward and reverse."""
     power = span.power(EXPORT) - span.power(IMPORT)
-    exported, imported = span.counter(EXPORT), span.counter(IMPORT)
-    return (power, exported, imported) if span.device.positive == "export" else (-power, imported, exported)
+    daily = habit.counters == "daily"
+    exported, imported = span.counted(EXPORT, daily=daily), span.counted(IMPORT, daily=daily)
+    forward = habit.forward or f"forward_{habit.positive}"
+    counters = (exported, imported) if forward == "forward_export" else (imported, exported)
+    return (power if habit.positive == "export" else -power), *counters

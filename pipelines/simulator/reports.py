@@ -59,11 +59,16 @@ def settled(end_ms: int, now_ms: int) -> bool:
     return now_ms >= end_ms + SETTLED_AFTER_MS
 
 
-def served_hours(life: PlantEnergy, day: date, now_ms: int, *, at_most_24: bool = False) -> list[tuple[int, Floats]]:
-    """Start and flow energies of the hours of a local day that have begun.
+Hour = tuple[int, int, Floats]
+"""Start and end in ms, and flow energies."""
+
+
+def served_hours(life: PlantEnergy, day: date, now_ms: int, *, at_most_24: bool = False) -> list[Hour]:
+    """The hours of a local day that have begun.
 
     The reference speaks of 24 hours at most (5.1.4.1) and doesn't say what becomes of the 25th in autumn. With
-    `at_most_24` the hour that the clock repeats is added to its first time; without, both are served.
+    `at_most_24` the hour that the clock repeats is added to its first time, which then lasts for two; without, both
+    are served.
     """
     if day < life.plant.first_day:
         return []
@@ -76,20 +81,20 @@ def served_hours(life: PlantEnergy, day: date, now_ms: int, *, at_most_24: bool 
     hours = steps.reshape(len(steps), -1, HOUR_MS // SLOT_MS).sum(axis=2)
     starts = range(start, end, HOUR_MS)
     served = [
-        (begun, hours[:, number] * share_shown(begun + HOUR_MS, now_ms))
+        (begun, begun + HOUR_MS, hours[:, number] * share_shown(begun + HOUR_MS, now_ms))
         for number, begun in enumerate(starts)
         if begun <= now_ms
     ]
     return _merged(served, life.plant.zone) if at_most_24 and len(served) > 24 else served
 
 
-def _merged(hours: list[tuple[int, Floats]], zone: str) -> list[tuple[int, Floats]]:
+def _merged(hours: list[Hour], zone: str) -> list[Hour]:
     """Hours with those of one clock time put together."""
-    by_clock: dict[int, tuple[int, Floats]] = {}
-    for begun, energies in hours:
+    by_clock: dict[int, Hour] = {}
+    for begun, ended, energies in hours:
         clock = from_ms(begun, zone).hour
-        first, so_far = by_clock.get(clock, (begun, np.zeros_like(energies)))
-        by_clock[clock] = (first, so_far + energies)
+        first, _, so_far = by_clock.get(clock, (begun, ended, np.zeros_like(energies)))
+        by_clock[clock] = (first, ended, so_far + energies)
     return list(by_clock.values())
 
 
@@ -230,6 +235,22 @@ def device_items(
     produced = counter_at(life, row, span[1]) - counter_at(life, row, span[0]) if final else _two_digits(energies[row])
     capacity = device.inverter.dc_kwp
     return {"installed_capacity": capacity, "product_power": produced, "perpower_ratio": produced / capacity}
+
+
+def lived(device: Device, life: PlantEnergy, energies: Floats, span: tuple[int, int], now_ms: int) -> Floats | None:
+    """The energies of a period (instants) that fell to a device which took or left its place; None of none.
+
+    Whoever was there all the time has all of them.
+    """
+    start = max(span[0], device.installed_ms or span[0])
+    end = min(span[1], device.removed_ms or span[1])
+    if (start, end) == span:
+        return energies
+    end = min(end, (now_ms - LAG_MS) // SLOT_MS * SLOT_MS)
+    if start >= end:
+        return None
+    rows = range(len(energies))
+    return np.asarray([life.counted_at(row, end) - life.counted_at(row, start) for row in rows], dtype=np.float64)
 
 
 def counter_at(life: PlantEnergy, row: int, day: date) -> float:

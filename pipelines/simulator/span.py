@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.simulator.calendar import day_start, local_date, next_day
 from pipelines.simulator.energy import PlantEnergy, PlantMonth
 from pipelines.simulator.fleet import Device, Plant
 from pipelines.simulator.grid import MonthGrid
@@ -46,8 +47,43 @@ class Span:
         return self.month.power(row, self.inside)
 
     def counter(self, row: int) -> Floats:
-        """Energy of a flow since the connection, kWh."""
-        return self.month.counter(row, self.inside)
+        """Energy of a flow since the device was installed, kWh."""
+        return self.month.counter(row, self.inside) - self.installed_kwh(row)
+
+    def installed_kwh(self, row: int) -> float:
+        """What had flowed before the device was installed, kWh."""
+        installed = self.device.installed_ms
+        return 0.0 if installed is None else self.life.counted_at(row, installed)
+
+    def counted(self, row: int, *, daily: bool) -> Floats:
+        """Energy of a flow since local midnight (midnight itself closes the day before), or since the installation."""
+        return self.today(row) if daily else self.counter(row)
+
+    def today(self, row: int) -> Floats:
+        """Energy of a flow since local midnight, or since the device was installed on that day, kWh."""
+        since = self.month.today(row, self.inside)
+        if self.device.installed_ms is None:
+            return since
+        day, end = self._day_of_installation(self.device.installed_ms)
+        # The midnight that ends the day of the installation still closes that day.
+        return since - np.where((self.times > day) & (self.times <= end), self._before_installation(row, day), 0.0)
+
+    def yesterday(self, row: int) -> Floats:
+        """Energy of a flow on the local day before each slot's, as far as the device was there, kWh."""
+        told = self.month.day_before(row)[self.grid.day_of_slot[self.inside]]
+        if self.device.installed_ms is None:
+            return told
+        day, end = self._day_of_installation(self.device.installed_ms)
+        told = np.where(self.times < end, 0.0, told)
+        following = (self.times >= end) & (self.times < next_day(end, self.plant.zone))
+        return told - np.where(following, self._before_installation(row, day), 0.0)
+
+    def _day_of_installation(self, installed_ms: int) -> tuple[int, int]:
+        day = day_start(local_date(installed_ms, self.plant.zone), self.plant.zone)
+        return day, next_day(day, self.plant.zone)
+
+    def _before_installation(self, row: int, day: int) -> float:
+        return self.installed_kwh(row) - self.life.counted_at(row, day)
 
     def noise(self, salt: int) -> Floats:
         """Noise in [-1, 1) of this device."""
@@ -81,6 +117,10 @@ def kept(seed: int, span: Span) -> NDArray[np.bool_]:
     """
     days = span.grid.day_of_slot[span.inside]
     mask = np.ones(days.size, dtype=np.bool_)
+    if span.device.installed_ms is not None:
+        mask &= span.times >= span.device.installed_ms
+    if span.device.removed_ms is not None:
+        mask &= span.times < span.device.removed_ms
     position = np.arange(span.inside.start, span.inside.stop) - span.grid.starts[days]
     for day in range(int(days[0]), int(days[-1]) + 1):
         dice = generator(seed, "gaps", span.device.id, span.grid.days[day])

@@ -24,7 +24,8 @@ from pipelines.simulator.calendar import (
 from pipelines.simulator.emi import emi_columns
 from pipelines.simulator.energy import PV, MonthCache, PlantEnergy, SkyBook, inverters_of
 from pipelines.simulator.fleet import HISTORY_TYPES, REALTIME_TYPES, REPORT_TYPES, Device, Plant
-from pipelines.simulator.fleets import FLEETS
+from pipelines.simulator.fleets import FLEETS, FleetBuilder
+from pipelines.simulator.habits import DeviceHabit, Habits
 from pipelines.simulator.inverter import inverter_columns
 from pipelines.simulator.keys import HISTORY_KEYS, REALTIME_KEYS
 from pipelines.simulator.meter import grid_meter_columns, power_sensor_columns
@@ -48,28 +49,26 @@ HEALTHY: Final = "3"
 class World:
     """Answers of one fleet.
 
-    `labels` says where day, month and year labels stand; `meter_17_in_watts` lets grid meters send active_power in W;
-    `at_most_24_hours` merges the hour that an autumn day repeats.
+    `labels` says where day, month and year labels stand; `habits` are the switches for what the reference leaves open.
+    The past itself doesn't depend on them, only how it is told.
     """
 
     def __init__(
         self,
-        fleet: str = "demo",
+        fleet: str | FleetBuilder = "demo",
         seed: int = 1,
         *,
         labels: Labels = "local",
-        meter_17_in_watts: bool = False,
-        at_most_24_hours: bool = False,
+        habits: Habits | None = None,
     ) -> None:
         """Raises ValueError for a fleet that is not known."""
-        if fleet not in FLEETS:
+        if isinstance(fleet, str) and fleet not in FLEETS:
             raise ValueError(f"no fleet is called {fleet!r}; there are {', '.join(sorted(FLEETS))}")
-        built = FLEETS[fleet]()
-        self.fleet = fleet
+        built = FLEETS[fleet]() if isinstance(fleet, str) else fleet
+        self.fleet = fleet if isinstance(fleet, str) else "own"
         self.seed = seed
         self.labels: Labels = labels
-        self.meter_17_in_watts = meter_17_in_watts
-        self.at_most_24_hours = at_most_24_hours
+        self.habits = habits or Habits()
         self.plants: list[Plant] = built.plants
         self.devices: list[Device] = built.devices
         sky, cache = SkyBook(seed), MonthCache()
@@ -109,7 +108,7 @@ class World:
             return {}
         keys = REALTIME_KEYS[device.type_id]
         life = self._lives[device.plant_code]
-        if now_ms < life.born_ms:
+        if now_ms < life.born_ms or not device.there(now_ms):
             return {key: 0 if key == "run_state" else None for key in keys}
         month = life.month(local_date(now_ms, life.plant.zone).replace(day=1))
         slot = month.grid.position(now_ms + 1) - 1
@@ -143,10 +142,11 @@ class World:
         return {**texts, "real_health_state": FAULTY if severe else HEALTHY}
 
     def plant_hours(self, plant: Plant, day: date, now_ms: int) -> list[Row]:
-        """Hours of a local day that have begun, labelled by their start (5.1.4.1)."""
+        """Hours of a local day that have begun, labelled by their start, or by their end (5.1.4.1)."""
         items = self._items[plant.code]
-        hours = reports.served_hours(self._lives[plant.code], day, now_ms, at_most_24=self.at_most_24_hours)
-        return [(start, items.hour(energies)) for start, energies in hours]
+        hours = reports.served_hours(self._lives[plant.code], day, now_ms, at_most_24=self.habits.merged_hour)
+        at_end = self.habits.hour_labels == "end"
+        return [(end if at_end else start, items.hour(energies)) for start, end, energies in hours]
 
     def plant_days(self, plant: Plant, year: int, month: int, now_ms: int) -> list[Row]:
         """Days of a month that have begun (5.1.4.2)."""
@@ -177,7 +177,8 @@ class World:
 
     def alarms(self, now_ms: int) -> list[dict[str, Any]]:
         """Every alarm that is active now, plant by plant (5.1.3.1)."""
-        return [episode.record() for life in self._lives.values() for episode in life.alarms.active(now_ms)]
+        active = (episode for life in self._lives.values() for episode in life.alarms.active(now_ms))
+        return [episode.record() for episode in active if episode.device.there(now_ms)]
 
     def _history_rows(self, span: Span) -> list[Row]:
         rows = to_rows(HISTORY_KEYS[span.device.type_id], self._columns(span, live=False), span.times.size)
@@ -189,12 +190,17 @@ class World:
             1: inverter_columns,
             38: inverter_columns,
             10: emi_columns,
-            17: partial(grid_meter_columns, in_watts=self.meter_17_in_watts),
+        }
+        told: dict[int, Callable[[Span, DeviceHabit], Columns]] = {
+            17: grid_meter_columns,
             47: partial(power_sensor_columns, live=live),
             39: battery_columns,
             41: ess_columns,
         }
-        return makers.get(span.device.type_id, telecom_columns)(span)
+        type_id = span.device.type_id
+        if type_id in told:
+            return told[type_id](span, self.habits.of(span.device))
+        return makers.get(type_id, telecom_columns)(span)
 
     def _days(self, plant: Plant, first: date, now_ms: int) -> list[Period]:
         days = reports.served_days(self._lives[plant.code], first, now_ms)
@@ -223,19 +229,21 @@ class World:
         zone = life.plant.zone
         rows = []
         for first, end, energies in periods():
-            final = reports.settled(day_start(end, zone), now_ms)
-            items = reports.device_items(device, life, energies, (first, end), final)
-            rows.append((label(first, zone, self.labels), items))
+            span = day_start(first, zone), day_start(end, zone)
+            own = reports.lived(device, life, energies, span, now_ms)
+            if own is not None:
+                final = own is energies and reports.settled(span[1], now_ms)
+                items = reports.device_items(device, life, own, (first, end), final)
+                rows.append((label(first, zone, self.labels), items))
         return rows
 
 
 def build_world(
-    fleet: str = "demo",
+    fleet: str | FleetBuilder = "demo",
     seed: int = 1,
     *,
     labels: Labels = "local",
-    meter_17_in_watts: bool = False,
-    at_most_24_hours: bool = False,
+    habits: Habits | None = None,
 ) -> World:
-    """The world of a fleet ("demo", "single", "portfolio") and a seed."""
-    return World(fleet, seed, labels=labels, meter_17_in_watts=meter_17_in_watts, at_most_24_hours=at_most_24_hours)
+    """The world of a fleet ("demo", "single", "portfolio", or one of your own) and a seed."""
+    return World(fleet, seed, labels=labels, habits=habits)

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.simulator.calendar import day_window, to_ms
 from pipelines.simulator.fleet import HISTORY_TYPES, Device
+from pipelines.simulator.habits import DeviceHabit, Habits
 from pipelines.simulator.world import World, build_world
 
 NOW = to_ms(datetime(2026, 11, 22, 17, 2, tzinfo=UTC))
@@ -222,7 +223,7 @@ def test_meter_wiring_decides_the_sign(world: World) -> None:
 
 
 def test_grid_meters_in_watts() -> None:
-    plain, watts = build_world("demo", 7), build_world("demo", 7, meter_17_in_watts=True)
+    plain, watts = build_world("demo", 7), build_world("demo", 7, habits=Habits(types={17: DeviceHabit(unit="W")}))
     device = devices_of(plain, 17)[0]
     for time, row in day_rows(watts, device).items():
         assert row["active_power"] == pytest.approx(day_rows(plain, device)[time]["active_power"] * 1000, abs=0.51)

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.simulator.calendar import day_start, day_window, from_ms, local_date, to_ms
 from pipelines.simulator.fleet import Device, Plant
+from pipelines.simulator.habits import Habits
 from pipelines.simulator.keys import (
     ALARM_KEYS,
     DEVICE_REPORT_KEYS,
@@ -81,7 +82,7 @@ def test_hours_add_up_to_the_day(world: World, day: date, hours: int) -> None:
 
 
 def test_a_long_day_can_have_24_hours() -> None:
-    whole, merged = build_world("single", 7), build_world("single", 7, at_most_24_hours=True)
+    whole, merged = build_world("single", 7), build_world("single", 7, habits=Habits(merged_hour=True))
     plant, day = whole.plants[0], date(2026, 10, 25)
     full, short = whole.plant_hours(plant, day, NOW), merged.plant_hours(plant, day, NOW)
     assert (len(full), len(short)) == (25, 24)
