@@ -2,15 +2,17 @@
 
 import dagster as dg
 
-from assets import alarms, history, inventory, marts, realtime, reports
+from assets import alarms, history, inventory, marts, realtime, reports, ticks
 from assets.jobs import load_job
 from assets.partitions import partition_plan
+from assets.polling import realtime_job
 from assets.resources import RESOURCE, Pvms, as_resource
 
 
 def build_defs(pvms: Pvms) -> dg.Definitions:
     """Everything that the code location holds, for one `PVMS_HOME`."""
     plan = partition_plan(pvms.settings)
+    loading, loop = load_job(pvms), realtime_job(pvms)
     return dg.Definitions(
         assets=[
             *inventory.build(),
@@ -20,7 +22,8 @@ def build_defs(pvms: Pvms) -> dg.Definitions:
             *realtime.build(),
             *marts.build(pvms.settings),
         ],
-        jobs=[load_job(pvms)],
+        jobs=[loading, loop],
+        sensors=ticks.build(pvms, loading, loop),
         resources={RESOURCE: as_resource(pvms)},
         executor=dg.in_process_executor,
     )

@@ -113,6 +113,7 @@ class _Environment(BaseSettings):
     pvms_notify_command: str | None = None
     pvms_default_time_zone: str | None = None
     pvms_partition_grain: Grain = "auto"
+    pvms_ticks: Literal["on", "off"] = "off"
     pvms_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     pvms_duckdb_threads: int = Field(default=2, ge=1)
     pvms_duckdb_memory: str = "2GB"
@@ -157,6 +158,8 @@ class Settings:
     notify_command: str | None = None
     default_time_zone: str | None = None
     partition_grain: Grain = "auto"
+    ticks: bool = False
+    """Whether Dagster starts by itself what is due."""
     log_level: str = "INFO"
     duckdb_threads: int = 2
     duckdb_memory: str = "2GB"
@@ -232,6 +235,7 @@ def load_settings(start: Path | None = None) -> Settings:
         notify_command=raw.pvms_notify_command,
         default_time_zone=raw.pvms_default_time_zone,
         partition_grain=raw.pvms_partition_grain,
+        ticks=raw.pvms_ticks == "on",
         log_level=raw.pvms_log_level,
         duckdb_threads=raw.pvms_duckdb_threads,
         duckdb_memory=raw.pvms_duckdb_memory,

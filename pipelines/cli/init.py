@@ -74,6 +74,8 @@ SMARTPVMS_PASSWORD=
 #PVMS_DUCKDB_THREADS=2
 #PVMS_DUCKDB_MEMORY=2GB
 #PVMS_LOG_LEVEL=INFO
+# on: `pvms ui` starts by itself what is due (loads, real time, alarms, tidying).
+#PVMS_TICKS=off
 
 # --- Who is told when nobody looks: no data for a day, a refused login, a full disk, and a daily sign of life. ---
 # A webhook that takes JSON (the address is a secret), or a command that gets the text on its standard input.

@@ -1,6 +1,7 @@
 """`pvms status`: why nothing is coming and when it will, what is loaded and what is not, and what the quota leaves."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -124,6 +125,7 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
 def show(standing: "Standing") -> None:
     """Print the tables for a person."""
     from pipelines.load.headline import gigabytes, login_sentence, moment
+    from pipelines.load.room import forecast
 
     for title, rows in (
         ("Plant periods by state", coverage_rows(standing)),
@@ -168,7 +170,8 @@ def show(standing: "Standing") -> None:
     )
     stdout.print(
         f"Records in quarantine: {standing.quarantined}. Disk: {gigabytes(standing.disk_free_bytes)} of "
-        f"{gigabytes(standing.disk_total_bytes)} free. Warehouse published: {moment(standing.published_at)}.",
+        f"{gigabytes(standing.disk_total_bytes)} free{forecast(Path(standing.home), standing.disk_free_bytes)}. "
+        f"Warehouse published: {moment(standing.published_at)}.",
         highlight=False,
     )
     if standing.next_fresh_at:

@@ -17,6 +17,7 @@ from pipelines.load.after import after_load
 from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, LoadStopped
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.carrying import Carrier, new_owner
+from pipelines.load.due import note_next_work
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.instants import load_instant
 from pipelines.load.inventory import INVENTORY_MAX_AGE, due_accounts, ensure_inventory
@@ -26,6 +27,7 @@ from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.partitions import Partitioning, Touched, touched_partitions
 from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.request import Listener, LoadReport, LoadRequest, Silent, Waiting, WorkRequest
+from pipelines.load.room import note_size
 from pipelines.load.run import check_owner_files
 from pipelines.load.services import Services
 from pipelines.load.sources import Source
@@ -180,6 +182,8 @@ class Worker:
                     self.report.wait_for(Waiting(source.dataset, calls, cells, until, self.closed_why.get(source.name)))
         wake = self._wake()
         self.report.next_work_at = None if wake == NEVER else wake
+        note_next_work(self.services.settings.home, self.report.next_work_at, now)
+        note_size(self.services.settings.home, now)
         if self.build and needs_build(self.services, self.report):
             self._publish()
         after_load(self.services, self.report)

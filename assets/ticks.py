@@ -1,0 +1,150 @@
+"""What starts by itself: sensors that start a run only when there is something for it to do.
+
+`work` starts the worker when its last run said that there is something to do again: the inventory, reports, fresh
+days of each zone, the backlog within what quota is left, provisional re-reads. `realtime` keeps an hour's polling
+loop running, which polls alarms too. `tidy` deletes old runs of the loop: its data are in the lake.
+
+All are off until PVMS_TICKS is on (`pvms ui --ticks`); each can be switched in the UI as well.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from assets import jobs, polling
+from assets.resources import Pvms
+from assets.unfinished import declare_failed, unfinished
+from pipelines.load.due import next_work
+from pipelines.load.request import WorkRequest
+from pipelines.load.room import lacks_room
+from pipelines.northbound.clock import Clock, SystemClock
+
+WORK_JOB: Final = "load"
+
+LOOK_EVERY: Final = timedelta(minutes=1)
+
+AT_MOST_EVERY: Final = timedelta(minutes=15)
+"""Rest between two runs of the worker: quota that opens call by call is used up in one run, with one build."""
+
+REST_AFTER_FAILURES: Final = (timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
+"""Rest after runs that failed one after the other: a wrong password or a full disk isn't cured by trying."""
+
+KEEP_RUNS: Final = timedelta(days=7)
+TIDY_EVERY: Final = timedelta(hours=1)
+DELETE_AT_ONCE: Final = 50
+
+Tick = dg.RunRequest | dg.SkipReason
+
+
+def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list[dg.SensorDefinition]:
+    """The sensors of one `PVMS_HOME`, running from the start where its settings say so."""
+    status = dg.DefaultSensorStatus.RUNNING if pvms.settings.ticks else dg.DefaultSensorStatus.STOPPED
+    clock = pvms.clock or SystemClock()
+
+    @dg.sensor(
+        name="work",
+        job=loading,
+        minimum_interval_seconds=int(LOOK_EVERY.total_seconds()),
+        default_status=status,
+        description="Starts the worker when there is something to do: reports, fresh days, backlog, re-reads.",
+    )
+    def work(context: dg.SensorEvaluationContext) -> Tick:
+        return work_tick(context.instance, pvms, clock)
+
+    @dg.sensor(
+        name="realtime",
+        job=loop,
+        minimum_interval_seconds=30,
+        default_status=status,
+        description="Keeps the real-time loop running: one run an hour, a poll every 5 minutes.",
+    )
+    def realtime(context: dg.SensorEvaluationContext) -> Tick:
+        return realtime_tick(context.instance, pvms, clock)
+
+    @dg.sensor(
+        name="tidy",
+        job=loop,
+        minimum_interval_seconds=int(TIDY_EVERY.total_seconds()),
+        default_status=status,
+        description="Deletes runs of the real-time loop after a week; starts nothing.",
+    )
+    def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        return tidy_tick(context.instance, clock)
+
+    return [work, realtime, tidy]
+
+
+def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock) -> Tick:
+    """Start the worker if its last run's note says so, and none is at it."""
+    declare_failed(instance, unfinished(pvms.settings.home))
+    now = clock.now()
+    full = lacks_room(pvms.settings.home)
+    if full is not None:
+        return dg.SkipReason(full)
+    runs = _last_runs(instance, WORK_JOB)
+    rest = _rest(runs, now)
+    if rest is not None:
+        return rest
+    note = next_work(pvms.settings.home)
+    if note is not None and note.at is not None and note.at > now:
+        return dg.SkipReason(f"There is nothing to do before {_moment(note.at)}.")
+    config = jobs.run_config(WorkRequest(), fail_on_failures=True)
+    return dg.RunRequest(run_config=config, tags={"pvms/tick": "work"})
+
+
+def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock) -> Tick:
+    """Start the next loop if there is an inventory and none runs."""
+    if next_work(pvms.settings.home) is None:
+        return dg.SkipReason("No worker has listed the plants yet.")
+    declare_failed(instance, unfinished(pvms.settings.home))
+    full = lacks_room(pvms.settings.home)
+    if full is not None:
+        return dg.SkipReason(full)
+    runs = _last_runs(instance, polling.JOB)
+    rest = _rest(runs, clock.now(), at_most_every=timedelta(0))
+    if rest is not None:
+        return rest
+    return dg.RunRequest(tags={"pvms/tick": "realtime"})
+
+
+def tidy_tick(instance: dg.DagsterInstance, clock: Clock) -> dg.SkipReason:
+    """Delete finished runs of the loop that are older than `KEEP_RUNS`; a few at a time, oldest first."""
+    before = clock.now() - KEEP_RUNS
+    old = instance.get_run_records(
+        filters=dg.RunsFilter(job_name=polling.JOB, created_before=before), limit=DELETE_AT_ONCE, ascending=True
+    )
+    finished = [record.dagster_run.run_id for record in old if record.dagster_run.is_finished]
+    for run_id in finished:
+        instance.delete_run(run_id)
+    return dg.SkipReason(f"Deleted {len(finished)} runs of the real-time loop from before {_moment(before)}.")
+
+
+def _last_runs(instance: dg.DagsterInstance, job: str) -> Sequence[dg.RunRecord]:
+    return instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=len(REST_AFTER_FAILURES))
+
+
+def _rest(
+    runs: Sequence[dg.RunRecord], now: datetime, at_most_every: timedelta = AT_MOST_EVERY
+) -> dg.SkipReason | None:
+    """Why no further run starts now: one is under way, or the last one has ended only lately or failed."""
+    if any(not record.dagster_run.is_finished for record in runs):
+        return dg.SkipReason("A run of it is under way.")
+    if not runs or runs[0].end_time is None:
+        return None
+    failed = 0
+    for record in runs:
+        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+            break
+        failed += 1
+    pause = REST_AFTER_FAILURES[failed - 1] if failed else at_most_every
+    until = datetime.fromtimestamp(runs[0].end_time, tz=UTC) + pause
+    if until <= now:
+        return None
+    why = f"{failed} runs in a row failed" if failed else "The last run has ended only lately"
+    return dg.SkipReason(f"{why}; the next may start at {_moment(until)}.")
+
+
+def _moment(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,131 @@
+"""What starts by itself, and above all what doesn't."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets import polling, ticks
+from assets.jobs import load_job
+from assets.resources import Pvms
+from assets.ticks import AT_MOST_EVERY, KEEP_RUNS, REST_AFTER_FAILURES
+from pipelines.load.due import note_next_work
+from pipelines.northbound.clock import ManualClock
+from pipelines.settings import Settings
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def pvms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pvms:
+    # However full the disk of the machine that tests.
+    monkeypatch.setattr(ticks, "lacks_room", lambda _: None)
+    return Pvms(Settings(home=tmp_path, env_file=None))
+
+
+@dg.job(name="load")
+def _load() -> None: ...
+
+
+@dg.job(name=polling.JOB)
+def _loop() -> None: ...
+
+
+def _run(instance: dg.DagsterInstance, job: dg.JobDefinition, status: dg.DagsterRunStatus) -> str:
+    run = instance.create_run_for_job(job)
+    event = {
+        dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+        dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterRunStatus.STARTED: dg.DagsterEventType.RUN_START,
+    }[status]
+    instance.report_dagster_event(dg.DagsterEvent(event.value, job.name), run.run_id)
+    return run.run_id
+
+
+def test_all_are_off_until_the_setting_says_on(pvms: Pvms, tmp_path: Path) -> None:
+    for on in (False, True):
+        site = Pvms(Settings(home=tmp_path, env_file=None, ticks=on))
+        built = ticks.build(site, load_job(site), polling.realtime_job(site))
+        wanted = dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+        assert {each.name: each.default_status for each in built} == dict.fromkeys(("work", "realtime", "tidy"), wanted)
+
+
+def _ended(instance: dg.DagsterInstance) -> datetime:
+    """When the last run ended: Dagster stamps it by the machine's clock."""
+    end = instance.get_run_records(limit=1)[0].end_time
+    assert end is not None
+    return datetime.fromtimestamp(end, tz=UTC)
+
+
+def test_the_worker_starts_once_and_then_when_its_note_says(instance, pvms) -> None:
+    assert isinstance(ticks.work_tick(instance, pvms, ManualClock()), dg.RunRequest)
+    _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
+    clock = ManualClock(_ended(instance) + timedelta(seconds=1))
+    note_next_work(pvms.settings.home, clock.now() + timedelta(hours=5), clock.now())
+    lately = ticks.work_tick(instance, pvms, clock)
+    assert isinstance(lately, dg.SkipReason)
+    assert "only lately" in str(lately.skip_message)
+    clock.advance(AT_MOST_EVERY.total_seconds())
+    waiting = ticks.work_tick(instance, pvms, clock)
+    assert isinstance(waiting, dg.SkipReason)
+    assert "nothing to do before" in str(waiting.skip_message)
+    clock.advance(5 * 3600)
+    assert isinstance(ticks.work_tick(instance, pvms, clock), dg.RunRequest)
+
+
+def test_no_second_run_beside_one_that_is_under_way(instance, pvms, clock) -> None:
+    note_next_work(pvms.settings.home, None, clock.now())
+    for job, tick in ((_load, ticks.work_tick), (_loop, ticks.realtime_tick)):
+        assert isinstance(tick(instance, pvms, clock), dg.RunRequest)
+        _run(instance, job, dg.DagsterRunStatus.STARTED)
+        assert isinstance(tick(instance, pvms, clock), dg.SkipReason)
+
+
+def test_failures_in_a_row_make_it_rest_longer(instance, pvms, clock) -> None:
+    for rest in REST_AFTER_FAILURES:
+        _run(instance, _load, dg.DagsterRunStatus.FAILURE)
+        held = ManualClock(_ended(instance) + rest - timedelta(minutes=1))
+        reason = ticks.work_tick(instance, pvms, held)
+        assert isinstance(reason, dg.SkipReason)
+        assert "failed" in str(reason.skip_message)
+        held.advance(120)
+        assert isinstance(ticks.work_tick(instance, pvms, held), dg.RunRequest)
+
+
+def test_nothing_starts_on_a_full_disk(instance, pvms, clock, monkeypatch) -> None:
+    note_next_work(pvms.settings.home, None, clock.now())
+    monkeypatch.setattr(ticks, "lacks_room", lambda _: "Only 1.0 GB are left.")
+    for tick in (ticks.work_tick, ticks.realtime_tick):
+        reason = tick(instance, pvms, clock)
+        assert isinstance(reason, dg.SkipReason)
+        assert "are left" in str(reason.skip_message)
+
+
+def test_the_loop_waits_for_an_inventory_and_goes_on_at_once(instance, pvms, clock) -> None:
+    assert isinstance(ticks.realtime_tick(instance, pvms, clock), dg.SkipReason)
+    note_next_work(pvms.settings.home, None, clock.now())
+    _run(instance, _loop, dg.DagsterRunStatus.SUCCESS)
+    assert isinstance(ticks.realtime_tick(instance, pvms, ManualClock(_ended(instance))), dg.RunRequest)
+
+
+def test_old_runs_of_the_loop_are_deleted_and_no_others(instance) -> None:
+    old_loop = _run(instance, _loop, dg.DagsterRunStatus.SUCCESS)
+    running = _run(instance, _loop, dg.DagsterRunStatus.STARTED)
+    load = _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
+    ticks.tidy_tick(instance, ManualClock(_ended(instance)))
+    assert {run.run_id for run in instance.get_runs()} == {old_loop, running, load}
+    clock = ManualClock(_ended(instance) + KEEP_RUNS + timedelta(minutes=1))
+    reason = ticks.tidy_tick(instance, clock)
+    assert "Deleted 1 runs" in str(reason.skip_message)
+    assert {run.run_id for run in instance.get_runs()} == {running, load}
