@@ -4,11 +4,14 @@
 days of each zone, the backlog within what quota is left, provisional re-reads. `realtime` keeps an hour's polling
 loop running, which polls alarms too. `tidy` deletes old runs of the loop: its data are in the lake.
 
+Two clocks: Dagster stamps its runs by the machine's, work comes due by that of `Pvms`, which may be another in tests.
+
 All are off until PVMS_TICKS is on (`pvms ui --ticks`); each can be switched in the UI as well.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 import dagster as dg
@@ -28,8 +31,9 @@ LOOK_EVERY: Final = timedelta(minutes=1)
 AT_MOST_EVERY: Final = timedelta(minutes=15)
 """Rest between two runs of the worker: quota that opens call by call is used up in one run, with one build."""
 
-REST_AFTER_FAILURES: Final = (timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
-"""Rest after runs that failed one after the other: a wrong password or a full disk isn't cured by trying."""
+REST_AFTER_FAILURES: Final = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 5, 15, 30))
+"""Rest after runs that failed one after the other: one that was killed is made up for at once, and what trying
+doesn't cure (a wrong password is not even tried) costs a run each half hour, no more."""
 
 KEEP_RUNS: Final = timedelta(days=7)
 TIDY_EVERY: Final = timedelta(hours=1)
@@ -41,7 +45,7 @@ Tick = dg.RunRequest | dg.SkipReason
 def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list[dg.SensorDefinition]:
     """The sensors of one `PVMS_HOME`, running from the start where its settings say so."""
     status = dg.DefaultSensorStatus.RUNNING if pvms.settings.ticks else dg.DefaultSensorStatus.STOPPED
-    clock = pvms.clock or SystemClock()
+    clock, machine = pvms.clock or SystemClock(), SystemClock()
 
     @dg.sensor(
         name="work",
@@ -51,7 +55,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
         description="Starts the worker when there is something to do: reports, fresh days, backlog, re-reads.",
     )
     def work(context: dg.SensorEvaluationContext) -> Tick:
-        return work_tick(context.instance, pvms, clock)
+        return work_tick(context.instance, pvms, clock, machine)
 
     @dg.sensor(
         name="realtime",
@@ -61,7 +65,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
         description="Keeps the real-time loop running: one run an hour, a poll every 5 minutes.",
     )
     def realtime(context: dg.SensorEvaluationContext) -> Tick:
-        return realtime_tick(context.instance, pvms, clock)
+        return realtime_tick(context.instance, pvms, machine)
 
     @dg.sensor(
         name="tidy",
@@ -71,30 +75,32 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
         description="Deletes runs of the real-time loop after a week; starts nothing.",
     )
     def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return tidy_tick(context.instance, clock)
+        return tidy_tick(context.instance, machine)
 
     return [work, realtime, tidy]
 
 
-def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock) -> Tick:
+def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: Clock) -> Tick:
     """Start the worker if its last run's note says so, and none is at it."""
     declare_failed(instance, unfinished(pvms.settings.home))
     now = clock.now()
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    runs = _last_runs(instance, WORK_JOB)
-    rest = _rest(runs, now)
+    rest = _rest(_last_runs(instance, WORK_JOB), machine.now())
     if rest is not None:
         return rest
     note = next_work(pvms.settings.home)
-    if note is not None and note.at is not None and note.at > now:
-        return dg.SkipReason(f"There is nothing to do before {_moment(note.at)}.")
+    if note is not None:
+        # By its own account, since one that failed halfway left no note.
+        begins = max(note.at or now, note.noted_at + AT_MOST_EVERY)
+        if begins > now:
+            return dg.SkipReason(f"There is nothing to do before {_moment(begins)}.")
     config = jobs.run_config(WorkRequest(), fail_on_failures=True)
     return dg.RunRequest(run_config=config, tags={"pvms/tick": "work"})
 
 
-def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock) -> Tick:
+def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> Tick:
     """Start the next loop if there is an inventory and none runs."""
     if next_work(pvms.settings.home) is None:
         return dg.SkipReason("No worker has listed the plants yet.")
@@ -102,16 +108,13 @@ def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock) -> Tic
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    runs = _last_runs(instance, polling.JOB)
-    rest = _rest(runs, clock.now(), at_most_every=timedelta(0))
-    if rest is not None:
-        return rest
-    return dg.RunRequest(tags={"pvms/tick": "realtime"})
+    rest = _rest(_last_runs(instance, polling.JOB), machine.now())
+    return rest or dg.RunRequest(tags={"pvms/tick": "realtime"})
 
 
-def tidy_tick(instance: dg.DagsterInstance, clock: Clock) -> dg.SkipReason:
+def tidy_tick(instance: dg.DagsterInstance, machine: Clock) -> dg.SkipReason:
     """Delete finished runs of the loop that are older than `KEEP_RUNS`; a few at a time, oldest first."""
-    before = clock.now() - KEEP_RUNS
+    before = machine.now() - KEEP_RUNS
     old = instance.get_run_records(
         filters=dg.RunsFilter(job_name=polling.JOB, created_before=before), limit=DELETE_AT_ONCE, ascending=True
     )
@@ -125,25 +128,17 @@ def _last_runs(instance: dg.DagsterInstance, job: str) -> Sequence[dg.RunRecord]
     return instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=len(REST_AFTER_FAILURES))
 
 
-def _rest(
-    runs: Sequence[dg.RunRecord], now: datetime, at_most_every: timedelta = AT_MOST_EVERY
-) -> dg.SkipReason | None:
-    """Why no further run starts now: one is under way, or the last one has ended only lately or failed."""
+def _rest(runs: Sequence[dg.RunRecord], now: datetime) -> dg.SkipReason | None:
+    """Why no further run starts now: one is under way, or the last ones have failed."""
     if any(not record.dagster_run.is_finished for record in runs):
         return dg.SkipReason("A run of it is under way.")
-    if not runs or runs[0].end_time is None:
+    failed = list(takewhile(lambda record: record.dagster_run.status == dg.DagsterRunStatus.FAILURE, runs))
+    if not failed or failed[0].end_time is None:
         return None
-    failed = 0
-    for record in runs:
-        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
-            break
-        failed += 1
-    pause = REST_AFTER_FAILURES[failed - 1] if failed else at_most_every
-    until = datetime.fromtimestamp(runs[0].end_time, tz=UTC) + pause
+    until = datetime.fromtimestamp(failed[0].end_time, tz=UTC) + REST_AFTER_FAILURES[len(failed) - 1]
     if until <= now:
         return None
-    why = f"{failed} runs in a row failed" if failed else "The last run has ended only lately"
-    return dg.SkipReason(f"{why}; the next may start at {_moment(until)}.")
+    return dg.SkipReason(f"{len(failed)} runs in a row failed; the next may start at {_moment(until)}.")
 
 
 def _moment(instant: datetime) -> str:

@@ -36,11 +36,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Polled:
-    """What a loop did: the load's report, the slots polled and missed, and the fleet and alarms it saw."""
+    """What a loop did: the load's report, the slots polled and missed, and the fleet and alarms it saw.
+
+    `stopped`: what ended it before its time, if anything did.
+    """
 
     report: LoadReport = field(default_factory=LoadReport)
     slots: int = 0
     missed: int = 0
+    stopped: str | None = None
     fleet: Fleet | None = None
     touched: Touched = field(default_factory=Touched)
 
@@ -60,8 +64,8 @@ def run_polling(
     """Poll in every slot until `stop_at` (aware, UTC), sleeping in between through the clock of `services`.
 
     Without an inventory there is nobody to ask about, and it ends at once. What was polled is in the lake at the end;
-    it does not build the warehouse. What ends every call (no server, no login) ends the loop, with the reason in the
-    report.
+    it does not build the warehouse. What ends every call (no server, no login) and a disk that fills up end the loop,
+    with the reason.
     """
     polled = Polled(fleet=current_fleet(services))
     fleet, watch, clock = polled.fleet, listener or Silent(), services.clock
@@ -98,9 +102,9 @@ def run_polling(
                 services.lake.fold()
             due += SLOT
     except LoadStopped as stopped:
-        text = stopped.error.describe()
-        if text not in polled.report.failures:
-            polled.report.failures.append(text)
+        polled.stopped = stopped.error.describe()
+        if polled.stopped not in polled.report.failures:
+            polled.report.failures.append(polled.stopped)
     finally:
         services.lake.fold()
     watch.message(_summary(polled))

@@ -4,7 +4,7 @@ import atexit
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -25,6 +25,7 @@ from pipelines.lake.transform import TransformReport
 from pipelines.load.request import CompletedPartition, Listener, LoadReport, LoadRequest, Silent
 from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Account, Settings
+from pipelines.simulator.faults import parse_faults
 from pipelines.simulator.server import Simulator
 from pipelines.simulator.world import World
 
@@ -118,11 +119,13 @@ def _empty_instance() -> Path:
 
 
 @contextmanager
-def bench(home: Path, world: World, now: datetime = NOW, **settings: Any) -> Iterator[Bench]:
-    """A home of its own beside a simulator of its own."""
+def bench(
+    home: Path, world: World, now: datetime = NOW, *, faults: Sequence[str] = (), **settings: Any
+) -> Iterator[Bench]:
+    """A home of its own beside a simulator of its own, which plays `faults`."""
     shutil.copytree(_empty_instance(), dagster_home(home))
     clock = ManualClock(now)
-    with Simulator(world, clock=clock) as simulator:
+    with Simulator(world, clock=clock, faults=parse_faults(faults)) as simulator:
         account = Account("bench", simulator.base_url, simulator.username, SecretStr(simulator.password))
         one = Bench(Settings(home=home, env_file=None, accounts=(account,), **settings), world, simulator, clock)
         try:

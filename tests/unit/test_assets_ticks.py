@@ -68,46 +68,50 @@ def _ended(instance: dg.DagsterInstance) -> datetime:
     return datetime.fromtimestamp(end, tz=UTC)
 
 
-def test_the_worker_starts_once_and_then_when_its_note_says(instance, pvms) -> None:
-    assert isinstance(ticks.work_tick(instance, pvms, ManualClock()), dg.RunRequest)
+def test_the_worker_starts_once_and_then_when_its_note_says(instance, pvms, clock) -> None:
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
     _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
-    clock = ManualClock(_ended(instance) + timedelta(seconds=1))
-    note_next_work(pvms.settings.home, clock.now() + timedelta(hours=5), clock.now())
-    lately = ticks.work_tick(instance, pvms, clock)
+    note_next_work(pvms.settings.home, clock.now(), clock.now())
+    lately = ticks.work_tick(instance, pvms, clock, clock)
     assert isinstance(lately, dg.SkipReason)
-    assert "only lately" in str(lately.skip_message)
     clock.advance(AT_MOST_EVERY.total_seconds())
-    waiting = ticks.work_tick(instance, pvms, clock)
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
+    note_next_work(pvms.settings.home, clock.now() + timedelta(hours=5), clock.now())
+    clock.advance(4 * 3600)
+    waiting = ticks.work_tick(instance, pvms, clock, clock)
     assert isinstance(waiting, dg.SkipReason)
     assert "nothing to do before" in str(waiting.skip_message)
-    clock.advance(5 * 3600)
-    assert isinstance(ticks.work_tick(instance, pvms, clock), dg.RunRequest)
+    clock.advance(3600)
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
 
 
 def test_no_second_run_beside_one_that_is_under_way(instance, pvms, clock) -> None:
-    note_next_work(pvms.settings.home, None, clock.now())
-    for job, tick in ((_load, ticks.work_tick), (_loop, ticks.realtime_tick)):
-        assert isinstance(tick(instance, pvms, clock), dg.RunRequest)
+    note_next_work(pvms.settings.home, None, clock.now() - timedelta(days=1))
+    looks = ((_load, lambda: ticks.work_tick(instance, pvms, clock, clock)),)
+    looks += ((_loop, lambda: ticks.realtime_tick(instance, pvms, clock)),)
+    for job, tick in looks:
+        assert isinstance(tick(), dg.RunRequest)
         _run(instance, job, dg.DagsterRunStatus.STARTED)
-        assert isinstance(tick(instance, pvms, clock), dg.SkipReason)
+        assert isinstance(tick(), dg.SkipReason)
 
 
 def test_failures_in_a_row_make_it_rest_longer(instance, pvms, clock) -> None:
     for rest in REST_AFTER_FAILURES:
         _run(instance, _load, dg.DagsterRunStatus.FAILURE)
-        held = ManualClock(_ended(instance) + rest - timedelta(minutes=1))
-        reason = ticks.work_tick(instance, pvms, held)
-        assert isinstance(reason, dg.SkipReason)
-        assert "failed" in str(reason.skip_message)
-        held.advance(120)
-        assert isinstance(ticks.work_tick(instance, pvms, held), dg.RunRequest)
+        held = ManualClock(_ended(instance) + rest - timedelta(seconds=10))
+        if rest:
+            reason = ticks.work_tick(instance, pvms, clock, held)
+            assert isinstance(reason, dg.SkipReason)
+            assert "failed" in str(reason.skip_message)
+        held.advance(20)
+        assert isinstance(ticks.work_tick(instance, pvms, clock, held), dg.RunRequest)
 
 
 def test_nothing_starts_on_a_full_disk(instance, pvms, clock, monkeypatch) -> None:
-    note_next_work(pvms.settings.home, None, clock.now())
+    note_next_work(pvms.settings.home, None, clock.now() - timedelta(days=1))
     monkeypatch.setattr(ticks, "lacks_room", lambda _: "Only 1.0 GB are left.")
-    for tick in (ticks.work_tick, ticks.realtime_tick):
-        reason = tick(instance, pvms, clock)
+    looks = ticks.work_tick(instance, pvms, clock, clock), ticks.realtime_tick(instance, pvms, clock)
+    for reason in looks:
         assert isinstance(reason, dg.SkipReason)
         assert "are left" in str(reason.skip_message)
 

@@ -1,0 +1,83 @@
+"""The job `realtime` within Dagster: an hour of polls in one run, by a clock that doesn't wait."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_bench import DAY, NOW, Bench, bench, metadata_of, no_dbt
+
+from assets.polling import JOB, OP, realtime_job
+from assets.resources import Pvms
+from assets.unfinished import unfinished
+from pipelines.lake.publish import open_published
+from pipelines.simulator.world import build_world
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.load.build.run_dbt", no_dbt)
+
+
+@contextmanager
+def listing(home: Path, *faults: str) -> Iterator[Bench]:
+    """A home whose plants are listed."""
+    with bench(home, build_world("single"), faults=faults) as one:
+        one.load(DAY, DAY, datasets=("plant_daily",))
+        yield one
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Iterator[Bench]:
+    with listing(tmp_path) as one:
+        yield one
+
+
+def poll(one: Bench, minutes: int = 60) -> dg.DagsterRun:
+    """Run the job in this process, as the daemon does in one of its own."""
+    job = realtime_job(Pvms(one.settings, clock=one.clock))
+    config = {"ops": {OP: {"config": {"minutes": minutes}}}}
+    done = job.execute_in_process(instance=one.instance, run_config=config, raise_on_error=False)
+    assert done.dagster_run.job_name == JOB
+    return done.dagster_run
+
+
+def test_an_hour_of_polls_is_one_run_and_is_published(listed: Bench) -> None:
+    before = listed.calls()
+    run = poll(listed)
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    made = listed.calls() - before
+    assert (made["getStationRealKpi"], made["getAlarmList"], made["login"]) == (12, 2, 0)
+    assert timedelta(minutes=55) < listed.clock.now() - NOW <= timedelta(hours=1)
+    rows = {}
+    for name in ("plant_realtime", "device_realtime"):
+        (event,) = listed.events(name)
+        rows[name] = metadata_of(event)["dagster/row_count"]
+    # An inverter, its battery and a power sensor; each once in each slot.
+    assert rows == {"plant_realtime": 12, "device_realtime": 36}
+    assert {f"{NOW.date()}|{listed.plant}"} == listed.partitions("alarms")
+    assert unfinished(listed.home) == []
+    connection = open_published(listed.home)
+    try:
+        assert connection.sql("select count(*) from raw.plant_realtime").fetchall() == [(12,)]
+    finally:
+        connection.close()
+
+
+def test_a_call_that_fails_among_many_is_no_failed_hour(tmp_path: Path) -> None:
+    with listing(tmp_path, "other_shape=getStationRealKpi,every=4") as one:
+        assert poll(one).status is dg.DagsterRunStatus.SUCCESS
+        assert 6 <= one.rows("plant_realtime").height < 12
+
+
+def test_an_hour_without_a_server_ends_at_once_and_says_why(listed: Bench) -> None:
+    listed.simulator.stop()
+    run = poll(listed)
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    failures = listed.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    assert "127.0.0.1" in str(failures[0].dagster_event)
+    assert listed.clock.now() - NOW < timedelta(minutes=30)
