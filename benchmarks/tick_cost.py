@@ -77,7 +77,10 @@ def measure(plants: int) -> tuple[float, float]:
             record_runs(instance)
             pvms = Pvms(settings, clock=clock)
             costs: list[float] = []
-            for tick in (lambda: ticks.work_tick(instance, pvms, clock, clock), lambda: ticks.tidy_tick(instance, clock)):
+            for tick in (
+                lambda: ticks.work_tick(instance, pvms, clock, clock),
+                lambda: ticks.tidy_tick(instance, clock),
+            ):
                 begun = cpu()
                 for _ in range(TICKS):
                     tick()
