@@ -1,36 +1,61 @@
 """The one way in which jobs and assets load: the core's `run_load`, with Dagster as a listener."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import dagster as dg
-from filelock import FileLock
 
 from assets.instance import kept_open
-from assets.partitions import PLANTS, PartitionPlan, partition_plan, settle_plan
-from assets.recording import Context, RecordingListener
+from assets.partitions import PLANTS, PartitionPlan, partition_plan, partitions_lock, settle_plan
+from assets.reconcile import reconcile
+from assets.recording import Context, RecordingListener, asset_key
 from assets.resources import Pvms
 from assets.transformed import record_models
 from assets.unfinished import declare_failed, forget, marked, unfinished
 from pipelines.interrupts import keyboard_interrupts
-from pipelines.lake.paths import paths_of
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet, current_fleet
-from pipelines.load.partitions import Partitioning
-from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
+from pipelines.load.partitions import PARTITION_PERIODS, Partitioning
+from pipelines.load.request import LoadReport, LoadRequest, Waiting, WorkRequest
 from pipelines.load.run import run_load
 from pipelines.load.work import run_work
 from pipelines.planning.waves import FRESH_REACH
-from pipelines.settings import Settings
+
+FORCE_TAG: Final = "pvms/force"
+"""Of runs that read again what is final; set on a run, or on a backfill, it makes them do so."""
+
+WAITING_TAG: Final = "pvms/waiting"
+WAITS_UNTIL_TAG: Final = "pvms/waits_until"
+"""What the quota left undone, and when the first of it may go on (UTC)."""
 
 
-def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkRequest) -> LoadReport:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A load with what Dagster wants to know of it.
+
+    `request_id`: the row of the request table that several runs share; not `remember`: an earlier run has written
+    it down. `owed`: partitions that this run records also if nothing of them is to be read.
+    """
+
+    request: LoadRequest
+    request_id: str | None = None
+    remember: bool = True
+    owed: Collection[str] = ()
+
+
+def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkRequest | Part) -> LoadReport:
     """Run one load, or what is worth most now; record what is complete, build and publish the warehouse.
 
-    The warehouse is built if something was read, now or by an earlier run that did not get to publish it.
+    The warehouse is built if something was read, now or by an earlier run that did not get to publish it. What the
+    quota left undone stays in the request table, and the run's tags say what waits and until when.
 
     Raises:
         Whatever `run_load` and `build_and_publish` raise.
     """
+    part = request if isinstance(request, Part) else None
+    request = request.request if isinstance(request, Part) else request
     home = pvms.settings.home
     left = unfinished(home)
     declare_failed(context.instance, left)
@@ -39,7 +64,11 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
     # after; it takes KeyboardInterrupt for the same thing.
     with keyboard_interrupts(), marked(home, run_id) as mark, kept_open(home, run_id), pvms.services() as services:
         listed_before = current_fleet(services).listed_at
-        recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener)
+        forced = isinstance(request, LoadRequest) and request.force
+        if forced:
+            context.instance.add_run_tags(run_id, {FORCE_TAG: "true"})
+        owed = part.owed if part else ()
+        recorder = RecordingListener(context, partition_plan(pvms.settings), pvms.listener, owed=owed, forced=forced)
         listed = False
 
         def inventory_known(fleet: Fleet) -> Partitioning:
@@ -53,7 +82,15 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
             return recorder.plan.partitioning
 
         if isinstance(request, LoadRequest):
-            report = run_load(request, services, recorder, build=False, on_inventory=inventory_known)
+            report = run_load(
+                request,
+                services,
+                recorder,
+                build=False,
+                on_inventory=inventory_known,
+                request_id=part.request_id if part else None,
+                remember=part is None or part.remember,
+            )
         else:
             report = run_work(services, recorder, request, build=False, on_inventory=inventory_known)
         recorder.realtime(report)
@@ -61,6 +98,9 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
             transformed = build_and_publish(services, pvms.listener)
             report.published = True
             record_models(context, home, transformed)
+            if left:
+                # A killed process may have taken events with it.
+                reconcile(pvms.settings, context.instance, services.clock.now())
             forget(home, left)
     tell(context, report)
     return report
@@ -74,7 +114,7 @@ def first_date(pvms: Pvms, request: LoadRequest | WorkRequest) -> date:
 
 
 def tell(context: Context, report: LoadReport) -> None:
-    """Write the outcome into the run's log: what is not there and why, then everything."""
+    """Write the outcome into the run's log: what is not there and why, then everything. What waits is a tag, too."""
     for refusal in report.refusals:
         context.log.warning(f"Refused: {refusal.what}: {refusal.why}")
     for waiting in report.waiting:
@@ -82,7 +122,29 @@ def tell(context: Context, report: LoadReport) -> None:
             f"The quota ended {waiting.dataset}: {waiting.calls} calls with {waiting.cells} periods are left; "
             f"the next may go out at {waiting.next_at or 'an unknown time'}."
         )
+    if report.waiting:
+        times = [waiting.next_at for waiting in report.waiting if waiting.next_at is not None]
+        what = "; ".join(f"{waiting.dataset}: {waiting.calls} calls" for waiting in report.waiting)
+        until = min(times).strftime("%Y-%m-%dT%H:%MZ") if times else "unknown"
+        context.instance.add_run_tags(context.run.run_id, {WAITING_TAG: what, WAITS_UNTIL_TAG: until})
+        for waiting in report.waiting:
+            if waiting.dataset in PARTITION_PERIODS:
+                context.log_event(waiting_observation(waiting))
     context.log.info(f"{report.as_dict()}")
+
+
+def waiting_observation(waiting: Waiting) -> dg.AssetObservation:
+    """What of an asset waits for quota, shown among its events."""
+    until = waiting.next_at
+    return dg.AssetObservation(
+        asset_key=asset_key(waiting.dataset),
+        description=f"The quota left {waiting.cells} periods undone; they are continued by themselves.",
+        metadata={
+            "waiting_periods": waiting.cells,
+            "waiting_calls": waiting.calls,
+            "waits_until": dg.MetadataValue.timestamp(until) if until else "unknown",
+        },
+    )
 
 
 def register_plants(instance: dg.DagsterInstance, pvms: Pvms, fleet: Fleet, start: date) -> PartitionPlan:
@@ -96,10 +158,3 @@ def register_plants(instance: dg.DagsterInstance, pvms: Pvms, fleet: Fleet, star
         if fresh:
             instance.add_dynamic_partitions(str(PLANTS.name), fresh)
         return settle_plan(pvms.settings, start, fleet.plants.height, pvms.latest_date)
-
-
-def partitions_lock(settings: Settings) -> FileLock:
-    """Held while partitions are changed."""
-    locks = paths_of(settings.home).locks
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / "partitions.lock")

@@ -1,12 +1,12 @@
 """Tells Dagster what a load completed: one event per partition, after its data and coverage are durable."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import PartitionPlan, partition_key
+from assets.partitions import PartitionPlan
 from pipelines.lake.store import Lake
 from pipelines.load.partitions import sample_table
 from pipelines.load.request import REALTIME_DATASETS, CompletedPartition, Listener, LoadReport
@@ -25,12 +25,22 @@ def asset_key(dataset: str) -> dg.AssetKey:
 class RecordingListener:
     """Passes progress on to whoever watches and records what is there as materializations.
 
-    A partition is recorded if the load read some of it, or if Dagster didn't know it yet (its event was lost
-    with a killed process).
+    A partition is recorded if the load read some of it, if Dagster didn't know it yet (its event was lost with a
+    killed process), or if it is owed to a backfill.
     """
 
-    def __init__(self, context: Context, plan: PartitionPlan, watch: Listener) -> None:
-        """`context` is that of the running op or asset."""
+    def __init__(
+        self,
+        context: Context,
+        plan: PartitionPlan,
+        watch: Listener,
+        *,
+        owed: Collection[str] = (),
+        forced: bool = False,
+    ) -> None:
+        """`context` is that of the running op or asset; `owed` are keys, `forced` whether it reads again on purpose."""
+        self._owed = set(owed)
+        self._forced = forced
         self._context = context
         self.plan = plan
         self._watch = watch
@@ -49,12 +59,16 @@ class RecordingListener:
     def completed(self, partition: CompletedPartition) -> None:
         """Record one partition."""
         self._watch.completed(partition)
-        name = partition_key(partition.plant_code, partition.period)
+        name = self.plan.key(partition.dataset, partition.plant_code, partition.period)
         known = self._materialized(partition.dataset)
-        if not partition.touched and name in known:
+        if not partition.touched and str(name) in known and str(name) not in self._owed:
             return
-        self._record(asset_key(partition.dataset), partition_metadata(partition), name)
-        known.add(name)
+        metadata = partition_metadata(partition)
+        if self._forced and partition.touched:
+            metadata["read_again_on_purpose"] = True
+        self._record(asset_key(partition.dataset), metadata, name)
+        known.add(str(name))
+        self._owed.discard(str(name))
 
     def inventory(self, lake: Lake, *, listed: bool) -> None:
         """Record plants and devices if they were listed anew, or if Dagster doesn't know them yet."""

@@ -13,6 +13,8 @@ from typing import Final
 import dagster as dg
 from filelock import FileLock, Timeout
 
+from pipelines.lake.paths import paths_of
+from pipelines.load.request import UsageError
 from pipelines.load.services import state_dir
 
 SUFFIX: Final = ".lock"
@@ -43,6 +45,28 @@ def marked(home: Path, run_id: str) -> Iterator[Mark]:
 def unfinished(home: Path) -> list[str]:
     """Ids of the runs that ended without finishing."""
     return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if not _is_held(path)]
+
+
+def running(home: Path) -> list[str]:
+    """Ids of the runs that work just now."""
+    return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if _is_held(path)]
+
+
+@contextmanager
+def ui_lock(home: Path) -> Iterator[None]:
+    """Held by `pvms ui`, and by who changes what a running one has read. One UI and daemon a `PVMS_HOME`.
+
+    Raises:
+        UsageError: it is held.
+    """
+    locks = paths_of(home).locks
+    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(locks / "ui.lock").acquire(timeout=0)
+    except Timeout as elsewhere:
+        raise UsageError("pvms ui runs on this PVMS_HOME already. End that one first (Ctrl-C).") from elsewhere
+    with held:
+        yield
 
 
 def forget(home: Path, run_ids: Collection[str]) -> None:

@@ -12,7 +12,9 @@ from typing import Final
 
 from assets.home import FOLDER_VARIABLE, use_dagster_home
 from assets.instance import open_instance
-from assets.unfinished import declare_failed, unfinished
+from assets.reconcile import is_loaded, lines_of, reconcile
+from assets.unfinished import declare_failed, ui_lock, unfinished
+from pipelines.northbound.clock import SystemClock
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
@@ -23,11 +25,25 @@ Child = subprocess.Popen[bytes]
 
 
 def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
-    """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted."""
+    """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted.
+
+    Before, Dagster's records are made to show what coverage says, where they differ.
+
+    Raises:
+        UsageError: another `pvms ui` runs on this `PVMS_HOME`.
+    """
     home = use_dagster_home(settings.home)
-    with open_instance(settings) as instance:
-        # Runs that were killed would keep their places in the queue for ever.
-        declare_failed(instance, unfinished(settings.home))
+    with ui_lock(settings.home):
+        with open_instance(settings) as instance:
+            # Runs that were killed would keep their places in the queue for ever.
+            declare_failed(instance, unfinished(settings.home))
+            if is_loaded(settings):
+                for line in lines_of(reconcile(settings, instance, SystemClock().now())):
+                    say(line)
+        return _serve(settings, home, port, say)
+
+
+def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]) -> int:
     chosen = port or free_port()
     location = ["-m", "assets.definitions"]
     environment = {

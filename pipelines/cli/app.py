@@ -9,10 +9,12 @@ from pipelines.cli import (
     doctor,
     export,
     forget,
+    grain,
     init,
     load,
     login,
     plan,
+    reconcile,
     refile,
     report,
     simulator,
@@ -69,4 +71,6 @@ app.command(help=report.HELP)(report.report)
 app.command(help=refile.HELP)(refile.refile)
 app.command(help=forget.HELP)(forget.forget)
 app.command(help=ui.HELP)(ui.ui)
+app.command(help=reconcile.HELP)(reconcile.reconcile)
+app.command(help=grain.HELP)(grain.grain)
 app.command(help=simulator.HELP)(simulator.simulator)

@@ -278,6 +278,27 @@ class Coverage:
             row = connection.execute(_UNSETTLED, (dataset, start.isoformat(), end.isoformat())).fetchone()
         return row[0] or 0, row[1] or 0
 
+    def count_left(
+        self, dataset: str, plants: Collection[str], start: date, end: date, read_after: datetime | None = None
+    ) -> int:
+        """How many declared cells of these plants (empty: all) are missing; or weren't read after an instant, if given.
+
+        What is retired isn't missing, and what is refused isn't left to be read.
+        """
+        query = "select count(*) from live_cell where dataset = ? and period between ? and ? "
+        values: list[str | int] = [dataset, start.isoformat(), end.isoformat()]
+        if read_after is None:
+            query += "and state <> 'final' and state = 'missing'"
+        else:
+            query += "and (state = 'missing' or (state <> 'denied' and extracted_at <= ?))"
+            values.append(_micros(read_after))
+        if plants:
+            query += " and plant_code in (select value from json_each(?))"
+            values.append(orjson.dumps(list(plants)).decode())
+        with self._file.reading() as connection:
+            (count,) = connection.execute(query, values).fetchone()
+        return int(count)
+
     def span_left_undone(self, dataset: str, *, also_missing: bool) -> tuple[date, date] | None:
         """The first and last period that was asked for by name and isn't there, refused or doubted; None if all is.
 
@@ -288,6 +309,14 @@ class Coverage:
             low, high = connection.execute(
                 f"select min(period), max(period) from cell where dataset = ? and ({which})",  # noqa: S608
                 (dataset,),
+            ).fetchone()
+        return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
+
+    def span_of_read(self, dataset: str) -> tuple[date, date] | None:
+        """The first and last period of which something was read or refused; None before the first reading."""
+        with self._file.reading() as connection:
+            low, high = connection.execute(
+                "select min(period), max(period) from cell where dataset = ? and state <> 'missing'", (dataset,)
             ).fetchone()
         return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
 

@@ -28,7 +28,7 @@ from pipelines.load.landing import (
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
-from pipelines.load.wanting import Call, Wanting, due_again
+from pipelines.load.wanting import Call, Wanting
 from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.requests import history_body, report_body
@@ -85,13 +85,13 @@ class Carrier:
     def _still_wanted(
         self, call: Call, free: set[CellKey], everyone: Mapping[str, Subject], now: datetime
     ) -> list[Cell]:
-        known = {} if self.wanting.force else self.services.coverage.entries_of(free)
-        mine = []
-        for cell in call.cells:
-            entry = known.get((cell.subject, cell.period))
-            if _key(cell) in free and (entry is None or due_again(cell, entry, everyone[cell.subject].zone, now)):
-                mine.append(cell)
-        return mine
+        known = self.services.coverage.entries_of(free)
+        return [
+            cell
+            for cell in call.cells
+            if _key(cell) in free
+            and self.wanting.is_due(cell, known.get((cell.subject, cell.period)), everyone[cell.subject], now)
+        ]
 
     def _refilled(
         self, dataset: str, call: Call, mine: Sequence[Cell], everyone: Mapping[str, Subject], now: datetime

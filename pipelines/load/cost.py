@@ -120,7 +120,7 @@ class _Costing:
 
     def of_dates(self) -> Cost:
         start, end = self.request.start, self.request.end
-        wanting = Wanting(self.services, self.fleet, self.report, self.request.force)
+        wanting = Wanting(self.services, self.fleet, self.report, self.request.forced(self.services.clock.now()))
         tallies = {}
         for dataset in self.datasets:
             subjects = self.fleet.subjects(dataset, self.request.plants)

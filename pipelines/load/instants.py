@@ -64,11 +64,15 @@ def load_instant(
 def _due_for_alarms(services: Services, request: LoadRequest, subjects: Mapping[str, Subject]) -> list[str]:
     """Plants whose alarms are to be polled: all if alarms were named or forced, else those not seen for a day.
 
-    A load takes alarms along once; who wants them more often names them.
+    A load takes alarms along once; who wants them more often names them. Runs of one backfill poll them once together.
     """
-    if request.force or "alarms" in request.datasets:
-        return sorted(subjects)
     now = services.clock.now()
+    if request.force or "alarms" in request.datasets:
+        if request.force_since is None:
+            return sorted(subjects)
+        days = (request.force_since - timedelta(days=1)).date(), (now + timedelta(days=1)).date()
+        polled = services.coverage.states("alarms", None, *days).values()
+        return sorted(subjects.keys() - {e.subject for e in polled if e.extracted_at > request.force_since})
     around = (now - timedelta(days=2)).date(), (now + timedelta(days=1)).date()
     seen = services.coverage.states("alarms", None, *around).values()
     fresh = {entry.subject for entry in seen if now - entry.extracted_at < ALARMS_FRESH_FOR}

@@ -58,7 +58,8 @@ def _sources(services: Services, fleet: Fleet, wanting: Wanting, policy: Policy)
     yield from fresh("device_history")
     for dataset in FRESH_ORDER:
         for subjects in groups[dataset]:
-            yield source("asked for", dataset, "backlog", subjects, AskedLook(services, dataset, subjects, policy))
+            look = AskedLook(services, dataset, subjects, policy, wanting)
+            yield source("asked for", dataset, "backlog", subjects, look)
     for tier in TIERS:
         yield from past("device_history", Step.BACKLOG, tier)
 

@@ -3,7 +3,7 @@
 A look says which pieces there are, best first, and which cells of a piece are wanted and not there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -12,9 +12,9 @@ from typing import Final, Protocol
 from pipelines.lake.coverage import ASKED, Entry
 from pipelines.load.blocks import ranges
 from pipelines.load.services import Services
-from pipelines.load.wanting import due_again
+from pipelines.load.wanting import Wanting, due_again
 from pipelines.planning.again import due_on_schedule
-from pipelines.planning.cells import Cell, Subject, period_of
+from pipelines.planning.cells import Cell, Subject, period_of, wanted_cells
 from pipelines.planning.policy import Policy
 from pipelines.planning.waves import KnownWaves, Wave, due_cells, next_due, reserve, waves_change_with
 from pipelines.planning.worth import Piece, Step, beyond, past_cells, pieces, report_lacks_data, scheduled, tier_of
@@ -288,18 +288,24 @@ class PastLook:
 class AskedLook:
     """What earlier loads asked for by name and the quota, a fault or a kill left undone.
 
-    Of what is missing by policy alone this is no matter: the past has it in the order of worth.
+    Of what is missing by policy alone this is no matter: the past has it in the order of worth. What is to be read
+    again on purpose the carrier of the calls has to know, too: `wanting` is told.
     """
 
     services: Services
     dataset: str
     subjects: Mapping[str, Subject]
     policy: Policy
+    wanting: Wanting
 
     def pieces(self, now: datetime) -> Sequence[Dates]:
         """The dates between the first and the last such period."""
+        self.wanting.forced = forced = self.services.requests.forced()
         span = self.services.coverage.span_left_undone(self.dataset, also_missing=self._without_past)
-        return ranges(self.dataset, *span) if span else []
+        spans = [*([span] if span else []), *(forced.spans(self.dataset) if forced else ())]
+        if not spans:
+            return []
+        return ranges(self.dataset, min(first for first, _ in spans), max(last for _, last in spans))
 
     @cached_property
     def _without_past(self) -> bool:
@@ -307,16 +313,28 @@ class AskedLook:
         return any(self.policy.start(self.dataset, subject) is None for subject in self.subjects.values())
 
     def todo(self, piece: Dates, now: datetime, *, keep: bool = True) -> list[Cell]:
-        """Declared and not there."""
+        """Declared and not there, or not read again yet."""
         known = self.services.coverage.left_undone(self.dataset, *piece, also_missing=self._without_past)
         open_ones = (Cell(self.dataset, subject, period) for subject, period in sorted(known))
-        return [
+        left = [
             cell
             for cell in open_ones
             if cell.subject in self.subjects
             and self._is_asked(cell, known[cell.subject, cell.period])
             and _is_wanted(cell, known, self.subjects, now)
         ]
+        known_left = set(left)
+        return [*left, *(cell for cell in self._forced(piece, now) if cell not in known_left)]
+
+    def _forced(self, piece: Dates, now: datetime) -> Iterator[Cell]:
+        forced = self.wanting.forced
+        if forced is None:
+            return
+        known = self.services.coverage.states(self.dataset, None, *piece)
+        for cell in wanted_cells(self.dataset, self.subjects.values(), *piece, now):
+            entry = known.get((cell.subject, cell.period))
+            if forced.asks_again(cell, self.subjects[cell.subject].plant_code, entry):
+                yield cell
 
     def older(self, piece: Dates, now: datetime) -> list[Cell]:
         """Nothing: each piece by itself."""

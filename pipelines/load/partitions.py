@@ -118,7 +118,7 @@ def completed_partitions(
     begin = how.first(dataset, start)
     beside = [key for key in touched.samples if key[0] == dataset]
     firsts = [first for _, _, first in beside if first is not None]
-    low, high = _span(how, dataset, min([start, *firsts]), max([end, *firsts]))
+    low, high = partition_span(how, dataset, min([start, *firsts]), max([end, *firsts]))
     subjects = fleet.subjects(dataset, {*plants, *(plant for _, plant, _ in beside)} if plants else ())
     known = coverage.states(dataset, None, first_of("year", low), high)
     groups: dict[tuple[str, date | None], list[Entry | None]] = {}
@@ -182,8 +182,8 @@ def _observed_today(
             )
 
 
-def _span(how: Partitioning, dataset: str, start: date, end: date) -> tuple[date, date]:
-    """The dates of all partitions that `start`..`end` touches."""
+def partition_span(how: Partitioning, dataset: str, start: date, end: date) -> tuple[date, date]:
+    """The dates, both included, of all partitions that `start`..`end` touches."""
     grain = how.period(dataset)
     if grain is None:
         return first_of("year", start), end

@@ -11,7 +11,7 @@ from pipelines.load.fleet import Fleet
 from pipelines.load.landing import deny
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
-from pipelines.load.services import Services
+from pipelines.load.services import Services, server_now
 from pipelines.load.wanting import Call, Wanting
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.planning.cells import Cell, Subject
@@ -42,7 +42,14 @@ class PeriodicLoad:
 
     def __post_init__(self) -> None:
         """Make the pieces that every dataset shares."""
-        self.wanting = Wanting(self.services, self.fleet, self.report, self.request.force, self.asker.refused_plants)
+        self.wanting = Wanting(
+            self.services,
+            self.fleet,
+            self.report,
+            self.request.forced(server_now(self.services)),
+            self.asker.refused_plants,
+            self.request.blocks,
+        )
         self._carrier = Carrier(self.services, self.asker, self.wanting, self.report, self.touched, self.request.why)
 
     def run(self, dataset: str, start: date, end: date) -> Ending | None:
@@ -79,7 +86,7 @@ class PeriodicLoad:
                 self._leave(dataset, exhausted.left, everyone, exhausted.ending)
                 return exhausted.ending if exhausted.everywhere else None
             self.progress(dataset, len(calls), len(calls))
-            if not left_to_others or self.request.force:
+            if not left_to_others:
                 return None
             # Another load is asking for the rest: what it doesn't bring is asked for here.
             while self.services.coverage.claimed_by_others(self._carrier.owner, self.services.clock.now()):

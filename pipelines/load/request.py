@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
+from pipelines.load.selection import Block, ForcedSince
+
 PERIODIC_DATASETS: Final = (
     "plant_daily",
     "plant_hourly",
@@ -43,7 +45,11 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """Local dates `start`..`end`, both included, of the named datasets and plants (empty: all)."""
+    """Local dates `start`..`end`, both included, of the named datasets and plants (empty: all).
+
+    `blocks`: what of them is meant, where that isn't all of it. `force`: also what is there and final, unless it was
+    read after `force_since` (aware, by the server's clock; None: the load's begin).
+    """
 
     start: date
     end: date
@@ -53,12 +59,18 @@ class LoadRequest:
     force: bool = False
     refresh_inventory: bool = False
     why: str = "load"
+    blocks: tuple[Block, ...] = ()
+    force_since: datetime | None = None
 
     @property
     def wanted_datasets(self) -> tuple[str, ...]:
         """The datasets in the order in which they are asked."""
         named = self.datasets or DEFAULT_DATASETS
         return tuple(name for name in LOADABLE_DATASETS if name in named)
+
+    def forced(self, now: datetime) -> ForcedSince | None:
+        """What is read again on purpose; `now` is the server's time at the load's begin."""
+        return ForcedSince(self.force_since or now) if self.force else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
+from typing import Final
 
 from pipelines.load.after import after_load
 from pipelines.load.asking import Asker, LoadStopped
@@ -23,7 +25,9 @@ from pipelines.load.request import (
     UsageError,
     latest_local_date,
 )
-from pipelines.load.services import Services
+from pipelines.load.request_table import Asked, left_of, periodic
+from pipelines.load.services import Services, server_now
+from pipelines.load.wanting import Wanting
 from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
 from pipelines.settings import Settings
 
@@ -35,11 +39,15 @@ def run_load(
     *,
     build: bool = True,
     on_inventory: Callable[[Fleet], Partitioning] | None = None,
+    request_id: str | None = None,
+    remember: bool = True,
 ) -> LoadReport:
     """Load what is wanted and not there, within quota; build and publish the warehouse.
 
-    What was done stays, however the load ends. `build=False` leaves the warehouse to the caller;
-    `on_inventory` is told the fleet before anything else is asked, and says how the assets are partitioned.
+    What was done stays, however the load ends, and what was not is kept in the request table. `build=False` leaves
+    the warehouse to the caller; `on_inventory` is told the fleet before anything else is asked, and says how the
+    assets are partitioned. `request_id`: under which several loads share one row of that table; not `remember`: an
+    earlier load has written down what this one asks for.
 
     Raises:
         UsageError: a future date or an unknown plant, before any data is asked for.
@@ -50,6 +58,9 @@ def run_load(
     check_dates(request, services.clock.now())
     check_owner_files(services.settings)
     services.lake.fold()  # what an earlier, killed load left behind
+    asked = note_request(services, request, request_id) if remember else None
+    if asked is not None and request.force:
+        request = replace(request, force_since=asked.request.force_since)
     made_before = services.calls_made()
     refused = {} if request.force else read_refused(services.refused_file)
     if request.force:
@@ -59,10 +70,17 @@ def run_load(
     asked_for: tuple[str, ...] = ()
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
-        check_plants(request, fleet)
-        asked_for = request.plants or tuple(fleet.zones)
+        try:
+            request = without_gone(request, fleet, services, report)
+        except UsageError:
+            if asked is not None:
+                services.requests.forget(asked.id)
+            raise
+        asked_for = tuple(code for code in request.plants if code in fleet.zones) or tuple(fleet.zones)
         touched = Touched(on_inventory(fleet) if on_inventory else Partitioning())
         _load_datasets(request, services, watch, report, asker, fleet, touched)
+        if asked is not None:
+            _settle(services, asked, report)
     except LoadStopped as stopped:
         text = stopped.error.describe()
         if not any(text in known for known in report.failures):
@@ -72,6 +90,44 @@ def run_load(
         open_again = [code for code in asked_for if request.force and code not in asker.refused_plants]
         write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
     return _finish(services, report, watch, made_before, build)
+
+
+NOTHING: Final = ("nothing",)
+"""No dataset: no plant is left to ask about."""
+
+
+def note_request(services: Services, request: LoadRequest, request_id: str | None = None) -> Asked | None:
+    """Keep what a load is to bring, so that others go on with it if this one can't; None if it has no past."""
+    if not periodic(request):
+        return None
+    kept = replace(request, force_since=server_now(services)) if request.force and not request.force_since else request
+    return services.requests.note(kept, services.clock.now(), request_id)
+
+
+def declare_requests(services: Services, fleet: Fleet) -> None:
+    """Write down what killed loads did not get to: then the worker finds it like all that was asked for by dates."""
+    for asked in services.requests.unfinished():
+        if asked.state != "open":
+            continue
+        request = asked.request
+        wanting = Wanting(services, fleet, LoadReport(), blocks=request.blocks)
+        plants = [code for code in request.plants if code in fleet.zones]
+        for dataset in periodic(request) if plants or not request.plants else ():
+            for start, end in ranges(dataset, request.start, request.end):
+                wanting.todo(dataset, fleet.subjects(dataset, plants), start, end, tell=False)
+        services.requests.settle(asked.id, services.clock.now(), left_of(asked, services.coverage))
+
+
+def _settle(services: Services, asked: Asked, report: LoadReport) -> None:
+    names = set(periodic(asked.request))
+    waiting = [each for each in report.waiting if each.dataset in names]
+    services.requests.settle(
+        asked.id,
+        services.clock.now(),
+        left_of(asked, services.coverage),
+        sum(each.calls for each in waiting) or None,
+        min((each.next_at for each in waiting if each.next_at is not None), default=None),
+    )
 
 
 def _load_datasets(
@@ -149,6 +205,24 @@ def check_dates(request: LoadRequest, now: datetime) -> None:
     latest = latest_local_date(now)
     if request.end > latest:
         raise UsageError(f"{request.end} lies in the future; the latest date that has begun anywhere is {latest}.")
+
+
+def without_gone(request: LoadRequest, fleet: Fleet, services: Services, report: LoadReport) -> LoadRequest:
+    """The request without plants that are listed no more, or whose zone is unknown; these are told as refused.
+
+    Raises:
+        UsageError: a plant that was never listed.
+    """
+    missing = [code for code in request.plants if code not in fleet.zones]
+    if not missing:
+        return request
+    known = set(services.lake.read("plants")["plant_code"])
+    check_plants(replace(request, plants=tuple(code for code in missing if code not in known)), fleet)
+    for code in missing:
+        if code not in fleet.without_zone:
+            report.refuse(f"plant {code}", "it is listed no more, so nothing is asked about it. Its data stay.")
+    left = tuple(code for code in request.plants if code in fleet.zones)
+    return replace(request, plants=left, datasets=request.datasets if left else NOTHING)
 
 
 def check_plants(request: LoadRequest, fleet: Fleet) -> None:

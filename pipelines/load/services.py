@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +12,7 @@ from typing import Self
 from pipelines.lake.coverage import Coverage
 from pipelines.lake.store import Lake
 from pipelines.load.clients import client_for
+from pipelines.load.request_table import RequestTable, table_file
 from pipelines.northbound.client import Client
 from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.quotas_file import read_quotas
@@ -55,6 +58,11 @@ class Services:
         """The first account's client; the ledger that it opens is that of all."""
         return next(iter(self.clients.values()))
 
+    @cached_property
+    def requests(self) -> RequestTable:
+        """What was asked for by dates and isn't all there yet."""
+        return RequestTable(table_file(self.settings.home))
+
     @property
     def refused_file(self) -> Path:
         """Where plants that the vendor refuses are kept."""
@@ -84,3 +92,8 @@ class Services:
 def state_dir(home: Path) -> Path:
     """Where our own state lives under a home."""
     return home / "state"
+
+
+def server_now(services: Services) -> datetime:
+    """The vendor's time as far as it is known: a reading made from now on bears a later one."""
+    return min(client.server_now() for client in services.clients.values())

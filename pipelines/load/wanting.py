@@ -9,11 +9,12 @@ from pipelines.lake.coverage import Entry
 from pipelines.load.fleet import Fleet
 from pipelines.load.landing import deny
 from pipelines.load.request import LoadReport
+from pipelines.load.selection import Block, Forced, chooser
 from pipelines.load.services import Services
 from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning import again
 from pipelines.planning.calendar import today
-from pipelines.planning.cells import Cell, Subject, wanted_cells
+from pipelines.planning.cells import Cell, Subject, period_of, wanted_cells
 from pipelines.planning.packing import HistoryCall, fill_seats, pack_history, pack_newest_first
 from pipelines.planning.reports import ReportCall, pack_reports
 from schemas.datasets import DATASETS
@@ -26,16 +27,24 @@ Call = HistoryCall | ReportCall
 
 @dataclass
 class Wanting:
-    """Wanted minus covered, for one fleet. `force`: also what is there and final.
+    """Wanted minus covered, for one fleet. `forced`: also what is there and final, where it says so.
 
-    Of `refused` plants nothing is asked: they would take seats in vain.
+    `blocks`: what of the dates and plants is meant (empty: all). Of `refused` plants nothing is asked: they would take
+    seats in vain.
     """
 
     services: Services
     fleet: Fleet
     report: LoadReport
-    force: bool = False
+    forced: Forced | None = None
     refused: Mapping[str, PlantNotAuthorized] = field(default_factory=dict)
+    blocks: Sequence[Block] = ()
+
+    def is_due(self, cell: Cell, entry: Entry | None, subject: Subject, now: datetime) -> bool:
+        """Whether a wanted cell is to be asked for, as far as coverage knows it."""
+        if self.forced is not None and self.forced.asks_again(cell, subject.plant_code, entry):
+            return True
+        return entry is None or due_again(cell, entry, subject.zone, now)
 
     def plan(
         self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], older: Collection[Cell] = ()
@@ -95,19 +104,17 @@ class Wanting:
         `tell`: what needn't be asked is counted in the report.
         """
         now = self.services.clock.now()
-        wanted = wanted_cells(dataset, subjects.values(), start, end, now)
+        wanted = self._meant(dataset, wanted_cells(dataset, subjects.values(), start, end, now), subjects)
         if declare:
             self.services.coverage.declare(
                 ((cell.dataset, cell.subject, subjects[cell.subject].plant_code, cell.period) for cell in wanted),
                 asked=True,
             )
-        if self.force:
-            return self._without_refused(dataset, wanted, subjects, declare=declare)
         known = self._known(dataset, wanted)
         todo = []
         for cell in wanted:
             entry = known.get((cell.subject, cell.period))
-            if entry is None or due_again(cell, entry, subjects[cell.subject].zone, now):
+            if entry is None or self.is_due(cell, entry, subjects[cell.subject], now):
                 todo.append(cell)
             elif not tell:
                 continue
@@ -120,6 +127,12 @@ class Wanting:
             else:
                 self.report.already_covered += 1
         return self._without_refused(dataset, todo, subjects, declare=declare)
+
+    def _meant(self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject]) -> list[Cell]:
+        chooses = chooser(self.blocks, period_of(dataset))
+        if chooses is None:
+            return wanted
+        return [cell for cell in wanted if chooses(subjects[cell.subject].plant_code, cell.period)]
 
     def _without_refused(
         self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject], *, declare: bool

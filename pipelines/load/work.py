@@ -27,8 +27,9 @@ from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.partitions import Partitioning, Touched, touched_partitions
 from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.request import Listener, LoadReport, LoadRequest, Silent, Waiting, WorkRequest
+from pipelines.load.request_table import settle_requests
 from pipelines.load.room import note_size
-from pipelines.load.run import check_owner_files
+from pipelines.load.run import check_owner_files, declare_requests
 from pipelines.load.services import Services
 from pipelines.load.sources import Source
 from pipelines.load.wanting import Call, Wanting
@@ -184,6 +185,7 @@ class Worker:
         self.report.next_work_at = None if wake == NEVER else wake
         note_next_work(self.services.settings.home, self.report.next_work_at, now)
         note_size(self.services.settings.home, now)
+        settle_requests(self.services.requests, self.services.coverage, self.report, now)
         if self.build and needs_build(self.services, self.report):
             self._publish()
         after_load(self.services, self.report)
@@ -391,6 +393,7 @@ class Worker:
             self.search = OldestSearch(self.services, fleet.subjects("device_history"), self.policy)
             set_oldest(self.sources, self.search.found)
             self.reserves.clear()
+        declare_requests(self.services, fleet)
 
     def _poll_alarms(self, fleet: Fleet, now: datetime) -> None:
         today = now.date()

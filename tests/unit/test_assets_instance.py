@@ -23,13 +23,13 @@ def test_the_configuration_says_what_we_mean(settings: Settings) -> None:
         assert instance.root_directory == str(dagster_home(settings.home))
         assert instance.telemetry_enabled is False
         assert instance.run_monitoring_enabled
-        assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 120
+        assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 30
         limits = instance.get_concurrency_config()
         assert limits.pool_config.default_pool_limit == 1
         assert limits.pool_config.pool_granularity is not None
         assert limits.pool_config.pool_granularity.value == "run"
         assert limits.run_queue_config is not None
-        assert limits.run_queue_config.max_concurrent_runs == 2
+        assert limits.run_queue_config.max_concurrent_runs == 3
         # Ticks that led to nothing go by themselves.
         assert instance.get_tick_retention_settings(InstigatorType.SCHEDULE)[TickStatus.SKIPPED] == 30
         assert instance.get_tick_retention_settings(InstigatorType.SENSOR)[TickStatus.SKIPPED] == 7

@@ -20,6 +20,7 @@ from assets.partitions import (
     settle_plan,
 )
 from pipelines.load.request import latest_local_date
+from pipelines.load.selection import Block
 from pipelines.settings import Grain, Settings
 
 START = date(2024, 3, 15)
@@ -42,7 +43,7 @@ def keys(dataset: str, plan: PartitionPlan, now: datetime) -> list[str]:
         ("device_history", BY_DAY, "2024-03-15", "2025-01-01"),
         ("plant_hourly", BY_DAY, "2024-03-15", "2025-01-01"),
         ("alarms", BY_DAY, "2024-03-15", "2025-01-01"),
-        ("device_history", BY_MONTH, "2024-03-01", "2025-01-01"),
+        ("device_history", BY_MONTH, "2024-03", "2025-01"),
         ("plant_daily", BY_DAY, "2024-03-01", "2025-01-01"),
         ("device_daily", BY_MONTH, "2024-03-01", "2025-01-01"),
         ("plant_monthly", BY_DAY, "2024-01-01", "2025-01-01"),
@@ -69,6 +70,14 @@ def test_keys_come_back(plant: str) -> None:
     assert read_key(partition_key(plant, day)) == (plant, day)
     assert read_key(str(partition_key(plant, day))) == (plant, day)
     assert read_key(partition_key(plant, None)) == (plant, None)
+
+
+def test_a_month_of_days_is_not_named_like_its_first_day() -> None:
+    first = date(2025, 3, 1)
+    by_month = BY_MONTH.key("device_history", "A", first)
+    assert (str(by_month), str(BY_DAY.key("device_history", "A", first))) == ("2025-03|A", "2025-03-01|A")
+    assert read_key(by_month) == read_key(str(by_month)) == ("A", first)
+    assert BY_MONTH.key("plant_daily", "A", first) == BY_DAY.key("plant_daily", "A", first) == "2025-03-01|A"
 
 
 # --- The choice of grain and start ---
@@ -146,6 +155,19 @@ def test_a_selection_asks_for_its_dates_up_to_today(
     assert (request.start.isoformat(), request.end.isoformat()) == (start, end)
     assert request.plants == ("A", "B")
     assert request.datasets == (dataset,)
+
+
+def test_what_is_no_rectangle_is_asked_for_in_blocks() -> None:
+    keys = [*chosen("2024-06-01", "2024-06-02"), *chosen("2024-06-02", plant="B"), *chosen("2024-06-09", plant="B")]
+    request = request_for("device_history", keys, BY_DAY, LATEST)
+    assert request.blocks == (
+        Block(("A",), date(2024, 6, 1), date(2024, 6, 2)),
+        Block(("B",), date(2024, 6, 2), date(2024, 6, 2)),
+        Block(("B",), date(2024, 6, 9), date(2024, 6, 9)),
+    )
+    assert (request.start, request.end) == (date(2024, 6, 1), date(2024, 6, 9))
+    rectangle = [*chosen("2024-06-02", "2024-06-01"), *chosen("2024-06-01", "2024-06-02", plant="B")]
+    assert request_for("device_history", rectangle, BY_DAY, LATEST).blocks == (), "a rectangle needs none"
 
 
 def test_a_selection_of_plants_alone_asks_for_today() -> None:

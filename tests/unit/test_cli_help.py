@@ -27,7 +27,7 @@ def examples_of(text: str) -> list[list[str]]:
 
 
 def test_the_contract_names_these_commands() -> None:
-    data = ["export", "forget", "load", "plan", "refile", "report", "sql", "status"]
+    data = ["export", "forget", "grain", "load", "plan", "reconcile", "refile", "report", "sql", "status"]
     assert sorted([*data, "demo", "doctor", "init", "login", "simulator", "ui"]) == NAMES
 
 
