@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pipelines.lake.coverage import Entry
 from pipelines.planning.calendar import Period, first_of
 from pipelines.planning.cells import Cell, period_of
+
+if TYPE_CHECKING:
+    # Commands that read no data shouldn't wait for what the lake imports.
+    from pipelines.lake.coverage import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def chooser(blocks: Sequence[Block], period: Period) -> Chooses | None:
 class Forced(Protocol):
     """Says which cells are read again on purpose, however final they are."""
 
-    def asks_again(self, cell: Cell, plant_code: str, entry: Entry | None) -> bool:
+    def asks_again(self, cell: Cell, plant_code: str, entry: "Entry | None") -> bool:
         """Whether this cell wasn't read since somebody asked for it on purpose."""
         ...
 
@@ -72,7 +75,7 @@ class ForcedSince:
 
     since: datetime
 
-    def asks_again(self, cell: Cell, plant_code: str, entry: Entry | None) -> bool:
+    def asks_again(self, cell: Cell, plant_code: str, entry: "Entry | None") -> bool:
         """Also what was never read."""
         return entry is None or entry.extracted_at <= self.since
 
@@ -95,7 +98,7 @@ class ForcedBlocks:
         """First and last dates of the dataset's blocks."""
         return [(block.start, block.end) for _, blocks in self.blocks.get(dataset, ()) for block in blocks]
 
-    def asks_again(self, cell: Cell, plant_code: str, entry: Entry | None) -> bool:
+    def asks_again(self, cell: Cell, plant_code: str, entry: "Entry | None") -> bool:
         """Whether one of the blocks holds the cell, and it wasn't read since."""
         known: Mapping[str, Sequence[tuple[datetime, Chooses | None]]] = self.__dict__["_choosers"]
         return any(

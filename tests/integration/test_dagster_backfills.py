@@ -181,6 +181,8 @@ def test_what_the_quota_leaves_waits_and_is_continued(fleet: Bench) -> None:
     observed = fleet.instance.fetch_observations(HOURLY, limit=9).records
     assert {each.run_id for each in observed} == {each.run_id for each in waited}
 
+    # The next day has room for its own fresh dates, which come first, and for what waits.
+    quotas(fleet.home, 40)
     fleet.clock.advance(25 * 3600)
     config = run_config(WorkRequest(), fail_on_failures=False)
     job = load_job(Pvms(fleet.settings, clock=fleet.clock))

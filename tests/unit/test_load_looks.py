@@ -8,6 +8,8 @@ import pytest
 
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.load.looks import AskedLook, FreshLook
+from pipelines.load.request import LoadReport
+from pipelines.load.wanting import Wanting
 from pipelines.planning.cells import Cell, Subject
 from pipelines.planning.policy import Group, Policy
 
@@ -23,7 +25,14 @@ def coverage(tmp_path):
 
 def services_of(coverage) -> Any:
     clock = SimpleNamespace(now=lambda: NOW)
-    return SimpleNamespace(coverage=coverage, clock=clock, clients={"a": SimpleNamespace(server_now=lambda: NOW)})
+    clients = {"a": SimpleNamespace(server_now=lambda: NOW)}
+    requests = SimpleNamespace(forced=lambda: None)
+    return SimpleNamespace(coverage=coverage, clock=clock, clients=clients, requests=requests)
+
+
+def look_at_asked(coverage, policy) -> AskedLook:
+    services, fleet = services_of(coverage), SimpleNamespace()
+    return AskedLook(services, "plant_hourly", PLANTS, policy, Wanting(services, fleet, LoadReport()))
 
 
 def declared(coverage, *periods, asked=False):
@@ -31,7 +40,7 @@ def declared(coverage, *periods, asked=False):
 
 
 def asked(coverage, policy) -> list[date]:
-    look = AskedLook(services_of(coverage), "plant_hourly", PLANTS, policy)
+    look = look_at_asked(coverage, policy)
     return [cell.period for piece in look.pieces(NOW) for cell in look.todo(piece, NOW)]
 
 
@@ -52,7 +61,7 @@ def test_what_was_asked_for_and_refused_or_doubted_is_asked_again(coverage):
     assert asked(coverage, Policy(Group("all", since=SINCE))) == []
     coverage.record([read._replace(extracted_at=NOW - timedelta(days=2))])
     assert asked(coverage, Policy(Group("all", since=SINCE))) == [], "an older refusal teaches nothing"
-    later = AskedLook(services_of(coverage), "plant_hourly", PLANTS, Policy(Group("all", since=SINCE)))
+    later = look_at_asked(coverage, Policy(Group("all", since=SINCE)))
     (piece,) = later.pieces(NOW)
     assert later.todo(piece, NOW + timedelta(days=1)) == [Cell("plant_hourly", "A", day)]
     coverage.record([read._replace(state="final", rows=24, extracted_at=NOW, reason=None)])
