@@ -227,10 +227,10 @@ def test_a_diagonal_is_no_rectangle(fleet: Bench) -> None:
     launch(fleet, "diagonal", keys)
     run(fleet, ["plant_hourly"], backfill="diagonal", partition=keys[0])
     assert recorded_by(fleet, "diagonal") >= set(keys)
-    # One call a day takes all plants that are asked for; no day has more than one here.
-    assert fleet.calls()["getKpiStationHour"] == len(DAYS)
-    asked = [record.body["stationCodes"] for record in fleet.simulator.log if record.endpoint == "getKpiStationHour"]
-    assert sorted(asked) == sorted(few)
+    # Of each plant its one day; a call may take two plants whose zones are a day apart.
+    assert fleet.calls()["getKpiStationHour"] <= len(DAYS)
+    asked = [record.body["stationCodes"] for record in fleet.simulator.log.calls("getKpiStationHour")]
+    assert sorted(",".join(asked).split(",")) == sorted(few)
 
 
 def test_runs_of_a_backfill_poll_alarms_once(fleet: Bench) -> None:
