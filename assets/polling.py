@@ -9,6 +9,7 @@ from pydantic import Field
 from assets.extraction import fail_if_failed
 from assets.instance import kept_open
 from assets.partitions import partition_plan
+from assets.reconcile import reconcile
 from assets.recording import Context, RecordingListener
 from assets.resources import RESOURCE, Pvms, as_resource
 from assets.transformed import record_models
@@ -63,6 +64,9 @@ def poll_and_record(context: Context, pvms: Pvms, length: timedelta) -> Polled:
         if left or needs_build(services, report):
             transformed = build_and_publish(services, pvms.listener)
             record_models(context, home, transformed)
+            if left:
+                # A killed process may have taken events with it.
+                reconcile(pvms.settings, context.instance, services.clock.now())
             forget(home, left)
     for failure in report.failures:
         context.log.warning(failure)

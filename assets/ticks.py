@@ -1,7 +1,8 @@
 """What starts by itself: sensors that start a run only when there is something for it to do.
 
 `work` starts the worker when its last run said that there is something to do again: the inventory, reports, fresh
-days of each zone, the backlog within what quota is left, provisional re-reads. `realtime` keeps an hour's polling
+days of each zone, the backlog within what quota is left, provisional re-reads; and when a backfill or another load with
+dates left something that may go on. `realtime` keeps an hour's polling
 loop running, which polls alarms too. `tidy` deletes old runs of the loop: its data are in the lake.
 
 Two clocks: Dagster stamps its runs by the machine's, work comes due by that of `Pvms`, which may be another in tests.
@@ -21,6 +22,7 @@ from assets.resources import Pvms
 from assets.unfinished import declare_failed, unfinished
 from pipelines.load.due import next_work
 from pipelines.load.request import WorkRequest
+from pipelines.load.request_table import requests_due
 from pipelines.load.room import lacks_room
 from pipelines.northbound.clock import Clock, SystemClock
 
@@ -81,7 +83,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
 
 
 def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: Clock) -> Tick:
-    """Start the worker if its last run's note says so, and none is at it."""
+    """Start the worker if its last run's note says so, or something that was asked for by dates; if none is at it."""
     declare_failed(instance, unfinished(pvms.settings.home))
     now = clock.now()
     full = lacks_room(pvms.settings.home)
@@ -93,7 +95,8 @@ def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: C
     note = next_work(pvms.settings.home)
     if note is not None:
         # By its own account, since one that failed halfway left no note.
-        begins = max(note.at or now, note.noted_at + AT_MOST_EVERY)
+        due = now if requests_due(pvms.settings.home, now) else note.at or now
+        begins = max(due, note.noted_at + AT_MOST_EVERY)
         if begins > now:
             return dg.SkipReason(f"There is nothing to do before {_moment(begins)}.")
     config = jobs.run_config(WorkRequest(), fail_on_failures=True)

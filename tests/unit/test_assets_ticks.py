@@ -12,6 +12,8 @@ from assets.jobs import load_job
 from assets.resources import Pvms
 from assets.ticks import AT_MOST_EVERY, KEEP_RUNS, REST_AFTER_FAILURES
 from pipelines.load.due import note_next_work
+from pipelines.load.request import LoadRequest
+from pipelines.load.request_table import RequestTable, table_file
 from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Settings
 
@@ -83,6 +85,20 @@ def test_the_worker_starts_once_and_then_when_its_note_says(instance, pvms, cloc
     assert "nothing to do before" in str(waiting.skip_message)
     clock.advance(3600)
     assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
+
+
+def test_what_a_backfill_left_starts_the_worker_when_it_may_go_on(instance, pvms, clock) -> None:
+    home, now = pvms.settings.home, clock.now()
+    note_next_work(home, now + timedelta(hours=20), now - timedelta(hours=1))
+    table = RequestTable(table_file(home))
+    asked = table.note(LoadRequest(now.date(), now.date(), ("plant_hourly",)), now, "backfill/plant_hourly")
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
+    table.settle(asked.id, now, periods=3, calls=1, next_at=now + timedelta(hours=2))
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.SkipReason)
+    clock.advance(2 * 3600)
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.RunRequest)
+    table.settle(asked.id, now, periods=0)
+    assert isinstance(ticks.work_tick(instance, pvms, clock, clock), dg.SkipReason)
 
 
 def test_no_second_run_beside_one_that_is_under_way(instance, pvms, clock) -> None:
