@@ -111,6 +111,7 @@ class Device:
 
     Servers write the text "null" there for meters and batteries; the device list has null for them. A device that
     took another's place at `installed_ms` counts from there; from `removed_ms` on it is neither listed nor measured.
+    In the spans of `silent_ms` (start included, end not) it works on, and its rows are lost.
     """
 
     id: int
@@ -130,6 +131,7 @@ class Device:
     positive: Literal["export", "import"] = "export"
     installed_ms: int | None = None
     removed_ms: int | None = None
+    silent_ms: tuple[tuple[int, int], ...] = ()
 
     def there(self, now_ms: int) -> bool:
         """Whether the device is in its place at an instant."""

@@ -121,6 +121,8 @@ def kept(seed: int, span: Span) -> NDArray[np.bool_]:
         mask &= span.times >= span.device.installed_ms
     if span.device.removed_ms is not None:
         mask &= span.times < span.device.removed_ms
+    for start, end in span.device.silent_ms:
+        mask &= (span.times < start) | (span.times >= end)
     position = np.arange(span.inside.start, span.inside.stop) - span.grid.starts[days]
     for day in range(int(days[0]), int(days[-1]) + 1):
         dice = generator(seed, "gaps", span.device.id, span.grid.days[day])

@@ -27,7 +27,10 @@ inverters as (
         expected.plant_code,
         expected.local_date,
         hash(string_agg(
-            concat_ws(' ', ratings.device_id, ratings.p0_kwp, ratings.ac_kw), ';'
+            concat_ws(
+                ' ', ratings.device_id, ratings.p0_kwp, ratings.ac_kw, epoch(expected.owes_from_utc),
+                epoch(expected.owes_until_utc)
+            ), ';'
             order by ratings.device_id
         )) as digest
     from {{ ref('int_inverter_expected') }} as expected

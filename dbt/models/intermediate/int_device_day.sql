@@ -50,6 +50,8 @@ select
             readings.has_value
             and readings.collect_time_utc between days.inverter_daylight_start_utc and days.inverter_daylight_end_utc
     ) as inverter_daylight_rows,
+    min(readings.collect_time_utc) as first_row_at_utc,
+    max(readings.collect_time_utc) as last_row_at_utc,
     any_value(todo.inputs_changed_at_utc) as inputs_changed_at_utc,
     any_value(todo.signature) as signature
 from readings

@@ -4,7 +4,8 @@
     pre_hook="{{ forget_changed_days(ref('int_day_inputs')) }}"
 ) }}
 -- Steps of the counters of inverters (a) and meters (a forward, b reverse) in each hour of the plant's clock. An
--- interval belongs to the hour in which it began.
+-- interval belongs to the hour in which it began. Intervals that touch local midnight stand apart: what they mean depends
+-- on whether the counter restarts there.
 with todo as (
 
     {{ days_to_do(ref('int_day_inputs'), 'hour_rows') }}
@@ -74,6 +75,12 @@ filed as (
         todo.local_date,
         todo.inputs_changed_at_utc,
         todo.signature,
+        case
+            when stepped.interval_start_utc = todo.day_start_utc then 'begins'
+            when stepped.collect_time_utc > todo.day_end_utc then 'spans'
+            else 'within'
+        end as midnight,
+        (epoch(stepped.collect_time_utc) - epoch(stepped.interval_start_utc)) / 60 as minutes,
         stepped.interval_start_utc - to_seconds(epoch(
             timezone(todo.time_zone, stepped.interval_start_utc)
             - date_trunc('hour', timezone(todo.time_zone, stepped.interval_start_utc))
@@ -92,9 +99,14 @@ select
     hour_start_utc,
     device_id,
     any_value(kind) as kind,
-    sum(a_step) filter (where a_step >= 0) as a_kwh,
-    sum(b_step) filter (where b_step >= 0) as b_kwh,
-    sum(epoch(collect_time_utc) - epoch(interval_start_utc)) filter (where a_step >= 0) / 60 as counted_minutes,
+    {% for c in ['a', 'b'] -%}
+    sum({{ c }}_step) filter (where midnight = 'within' and {{ c }}_step >= 0) as {{ c }}_within_kwh,
+    sum({{ c }}_step) filter (where midnight != 'within' and {{ c }}_step >= 0) as {{ c }}_midnight_step_kwh,
+    sum({{ c }}_kwh) filter (where midnight = 'begins' and {{ is_near(c ~ '_kwh') }}) as {{ c }}_midnight_value_kwh,
+    {% endfor -%}
+    coalesce(sum(minutes) filter (where midnight = 'within' and a_step >= 0), 0) as within_minutes,
+    coalesce(sum(minutes) filter (where midnight != 'within' and a_step >= 0), 0) as midnight_step_minutes,
+    coalesce(sum(minutes) filter (where midnight = 'begins' and {{ is_near('a_kwh') }}), 0) as midnight_value_minutes,
     any_value(inputs_changed_at_utc) as inputs_changed_at_utc,
     any_value(signature) as signature
 from filed

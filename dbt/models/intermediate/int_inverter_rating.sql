@@ -67,7 +67,8 @@ inverters as (
         devices.plant_code,
         devices.device_id,
         devices.device_type_id,
-        count(*) over (partition by devices.plant_code) as inverter_count
+        -- One that was replaced no longer has a share of the plant.
+        count(*) filter (where devices.retired_at_utc is null) over (partition by devices.plant_code) as inverter_count
     from {{ ref('stg_devices') }} as devices
     where devices.device_type_id in (1, 38)
 
@@ -77,7 +78,7 @@ select
     inverters.plant_code,
     inverters.device_id,
     inverters.device_type_id,
-    coalesce(sizes.report_kwp, capacity.p0_kwp / inverters.inverter_count) as p0_kwp,
+    coalesce(sizes.report_kwp, capacity.p0_kwp / nullif(inverters.inverter_count, 0)) as p0_kwp,
     case
         when sizes.report_kwp is not null then 'device_report'
         when capacity.p0_kwp is not null then 'share_of_plant'

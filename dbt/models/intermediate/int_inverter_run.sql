@@ -114,6 +114,8 @@ slots as (
         on
             daylight.plant_code = expected.plant_code
             and daylight.local_date = expected.local_date
+            and daylight.slot_utc >= coalesce(expected.owes_from_utc, daylight.slot_utc)
+            and daylight.slot_utc <= coalesce(expected.owes_until_utc, daylight.slot_utc)
     left join {{ ref('int_inverter_rating') }} as ratings
         on expected.device_id = ratings.device_id
     left join (

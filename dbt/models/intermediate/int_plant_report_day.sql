@@ -44,40 +44,34 @@ equipment as (
 
 ),
 
--- A device is expected to send while it is listed, and up to the day when it was last listed.
-listed as (
-
-    select
-        plant_code,
-        device_id,
-        case
-            when device_type_id in (1, 38) then 'inverter'
-            when device_type_id = 10 then 'emi'
-            when device_type_id in (17, 47) then 'meter'
-            else 'battery'
-        end as kind,
-        case
-            when last_seen_at_utc < max(last_seen_at_utc) over (partition by plant_code) then last_seen_at_utc
-        end as gone_at_utc
-    from {{ ref('stg_devices') }}
-    where device_type_id in (1, 38, 10, 17, 47, 39, 41)
-
-),
-
+-- How many slots the devices of each kind owe: all of the day, but for those that came or went.
 expected as (
 
     select
         days.plant_code,
         days.local_date,
-        count(*) filter (where listed.kind = 'inverter') * any_value(days.inverter_slots) as inverter_slots,
-        count(*) filter (where listed.kind = 'emi') * any_value(days.sun_slots) as emi_slots,
-        count(*) filter (where listed.kind = 'meter') * any_value(days.day_slots) as meter_slots,
-        count(*) filter (where listed.kind = 'battery') * any_value(days.day_slots) as battery_slots
+        {% for kind, start, end, whole in [
+            ('inverter', 'inverter_daylight_start_utc', 'inverter_daylight_end_utc', 'inverter_slots'),
+            ('emi', 'sunrise_utc', 'sunset_utc', 'sun_slots'),
+            ('meter', 'day_start_utc', "day_end_utc - interval 5 minutes", 'day_slots'),
+            ('battery', 'day_start_utc', "day_end_utc - interval 5 minutes", 'day_slots'),
+        ] -%}
+        sum(
+            case
+                when days.{{ whole }} is null then null
+                when spans.owes_from_utc is null and spans.owes_until_utc is null then days.{{ whole }}
+                else least(
+                    days.{{ whole }},
+                    greatest(0, {{ slots_between(
+                        'greatest(days.' ~ start ~ ', spans.owes_from_utc)', 'least(days.' ~ end ~ ', spans.owes_until_utc)'
+                    ) }})
+                )
+            end
+        ) filter (where spans.kind = '{{ kind }}')::bigint as {{ kind }}_slots{{ ',' if not loop.last }}
+        {% endfor %}
     from days
-    inner join listed
-        on
-            days.plant_code = listed.plant_code
-            and (listed.gone_at_utc is null or days.day_start_utc <= listed.gone_at_utc)
+    inner join {{ ref('int_device_span') }} as spans
+        on days.plant_code = spans.plant_code
     group by
         days.plant_code,
         days.local_date

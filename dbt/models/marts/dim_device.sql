@@ -25,12 +25,12 @@ chains as (
     union all
     select
         chains.device_id,
-        overrides.replaces_device_id as chain_device_id,
+        replacements.replaces_device_id as chain_device_id,
         chains.depth + 1 as depth
     from chains
-    inner join {{ source('ops', 'device_overrides') }} as overrides
-        on chains.chain_device_id = overrides.device_id
-    where overrides.replaces_device_id is not null and chains.depth < 100
+    inner join {{ ref('int_device_replacement') }} as replacements
+        on chains.chain_device_id = replacements.device_id
+    where chains.depth < 100
 
 ),
 
@@ -83,7 +83,7 @@ select
     overrides.meter_role,
     overrides.power_sign,
     overrides.unit as power_unit,
-    overrides.replaces_device_id,
+    replacements.replaces_device_id,
     coalesce(first_of_chain.chain_device_id, versions.device_id) as chain_device_id,
     devices.first_seen_at_utc,
     devices.last_seen_at_utc,
@@ -94,6 +94,8 @@ left join {{ ref('stg_devices') }} as devices
     on versions.device_id = devices.device_id
 left join {{ source('ops', 'device_overrides') }} as overrides
     on versions.device_id = overrides.device_id
+left join {{ ref('int_device_replacement') }} as replacements
+    on versions.device_id = replacements.device_id
 left join first_of_chain
     on versions.device_id = first_of_chain.device_id
 left join plants

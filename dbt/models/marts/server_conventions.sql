@@ -15,7 +15,7 @@ counted as (
     select
         plant_code,
         hour_start_utc,
-        sum(a_kwh) as counter_kwh
+        sum(coalesce(a_within_kwh, 0) + coalesce(a_midnight_step_kwh, 0)) as counter_kwh
     from {{ ref('int_device_hour') }}
     where kind = 'inverter'
     group by

@@ -1,0 +1,444 @@
+"""What the mixed fleet's inverters and strings did, slot by slot in daylight: from the rows that were served."""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from truth.mixed_flows import HOUR, LONGEST, SLOT, Truth, none, start_ms, steps, utc_of
+from truth.mixed_plants import device_reports
+
+from pipelines.simulator.fleet import Device, Plant
+
+DOWN = {768: "fault", 770: "grid protection", 773: "manual startup", 774: "DC switch"}
+EXCLUDED = {769: "command", 771: "communication", 772: "power limit"}
+STANDBY = (0, 1, 2, 3, 256, 40960)
+
+
+@dataclass
+class Run:
+    """Neighbouring daylight slots of one inverter that are of one kind."""
+
+    plant_code: str
+    device_id: int
+    day: date
+    kind: str
+    cause: str
+    first: int
+    last: int
+    frame: pd.DataFrame
+    morning: bool
+    evening: bool
+    availability: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        """How many."""
+        return len(self.frame)
+
+    @property
+    def own_kwh(self) -> float:
+        """What the inverter gave."""
+        return float(self.frame["power"].fillna(0).sum() / 12)
+
+    @property
+    def potential_kwh(self) -> float | None:
+        """What it could have given; what part of it is known stands for all, from 80 % on."""
+        known = int(self.frame["potential"].notna().sum())
+        if known < 0.8 * self.slots:
+            return None
+        return float(self.frame["potential"].sum() / 12 * self.slots / known)
+
+
+def trailing_ratios(days: list[dict[str, Any]]) -> dict[tuple[str, date], float]:
+    """The performance ratio of the 30 days before each day, where five of them are complete."""
+    found = {}
+    frame = pd.DataFrame(days)
+    for code, mine in frame.groupby("plant_code"):
+        whole = mine[mine["pr_poa_pct"].fillna(mine["pr_unverified_plane_pct"]).notna()]
+        for day in mine["local_date"]:
+            before = whole[
+                [day - timedelta(days=30) <= each <= day - timedelta(days=1) for each in whole["local_date"]]
+            ]
+            if len(before) >= 5:
+                reference = (before["p0_kwp"] * before["irradiation_kwh_m2"]).sum()
+                found[str(code), day] = round(float(before["pv_energy_kwh"].sum() / reference), 6)
+    return found
+
+
+def runs(truth: Truth, days: list[dict[str, Any]]) -> list[Run]:
+    """All runs of all inverters on the days with 5-minute rows, judged."""
+    ratios = trailing_ratios(days)
+    found: list[Run] = []
+    for plant in truth.fleet.plants:
+        for day in truth.days(plant):
+            found += _runs_of_day(truth, plant, day, ratios.get((plant.code, day)))
+    return found
+
+
+def sent_in(truth: Truth, device: Device) -> pd.DataFrame:
+    """An inverter's rows by slot: `power`, `state`, `counter`."""
+    return truth.once(("sent", device.id), lambda: _sent_in(truth.rows(device)))
+
+
+def _sent_in(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "slot": frame["t"] // SLOT * SLOT,
+            "power": frame["active_power"].astype(float),
+            "state": frame["inverter_state"].astype(int),
+            "counter": frame["total_cap"].astype(float),
+        }
+    ).set_index("slot")
+
+
+def light_of(truth: Truth, plant: Plant, day: date) -> pd.DataFrame:
+    """Daylight slots of a day and the sensor's irradiance: 50 W/m2, else the sun 10 degrees high."""
+    grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+    frame = pd.DataFrame({"sun": truth.sun(plant, grid)}, index=grid)
+    frame["light"] = np.nan
+    for sensor in truth.fleet.of(plant.code, 10):
+        rows = truth.rows(sensor)
+        frame["light"] = pd.Series(rows["radiant_line"].astype(float).to_numpy(), index=rows["t"]).reindex(grid)
+    up = np.where(frame["light"].notna(), frame["light"] >= 50, frame["sun"] >= 10)
+    return frame[up]
+
+
+def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> list[Run]:
+    light = light_of(truth, plant, day)
+    inverters = [each for each in truth.fleet.of(plant.code, 1, 38) if each.id in truth.held]
+    frames: dict[int, pd.DataFrame] = {}
+    for device in inverters:
+        sent = sent_in(truth, device)
+        slots = light
+        # One that took another's place owes rows from its first on; one that went, until it was last heard of.
+        if device.installed_ms is not None:
+            slots = slots[slots.index >= sent.index[0]]
+        if device.removed_ms is not None:
+            slots = slots[slots.index <= max(int(sent.index[-1]), truth.last_seen(device))]
+        if slots.empty:
+            continue
+        frame = slots.join(sent[["power", "state"]])
+        frame["kind"] = [_kind(power, state) for power, state in zip(frame["power"], frame["state"], strict=True)]
+        frame["cause"] = [_cause(kind, state) for kind, state in zip(frame["kind"], frame["state"], strict=True)]
+        frame["kwp"] = device.inverter.dc_kwp
+        frames[device.id] = frame
+    free = {
+        device_id: (frame["power"] / frame["kwp"])[(frame["kind"] == "up") & (frame["state"] == 512)]
+        for device_id, frame in frames.items()
+    }
+    sisters = pd.DataFrame(free).median(axis=1) if free else pd.Series(dtype=float)
+    found = []
+    for device in inverters:
+        if device.id not in frames:
+            continue
+        frame = frames[device.id]
+        sister = sisters.reindex(frame.index) * frame["kwp"]
+        alone = (frame["kind"] == "up") & (frame["state"] == 512)
+        sensor = frame["light"] / 1000 * frame["kwp"] * (np.nan if ratio is None else ratio)
+        frame["sensor"] = sensor
+        frame["potential"] = sister.where(~alone).fillna(sensor)
+        label = frame["kind"] + " " + frame["cause"]
+        for _, part in frame.groupby((label != label.shift()).cumsum()):
+            first, last = int(part.index[0]), int(part.index[-1])
+            run = Run(
+                plant.code,
+                device.id,
+                day,
+                part["kind"].iloc[0],
+                part["cause"].iloc[0],
+                first,
+                last,
+                part,
+                first == light.index[0],
+                last == light.index[-1],
+            )
+            _judge(truth, device, run)
+            found.append(run)
+    return found
+
+
+def _kind(power: float, state: float) -> str:
+    if np.isnan(state):
+        return "no data"
+    if power > 0:
+        return "up"
+    if state in DOWN:
+        return "down"
+    if state in EXCLUDED:
+        return "excluded"
+    return "standby" if state in STANDBY else "unknown"
+
+
+def _cause(kind: str, state: float) -> str:
+    if kind == "no data":
+        return "communication"
+    if kind == "up":
+        return {513: "power limit", 514: "derating"}.get(int(state), "running")
+    if kind == "standby":
+        return "standby"
+    return {**DOWN, **EXCLUDED}.get(int(state), "unknown")
+
+
+def _judge(truth: Truth, device: Device, run: Run) -> None:
+    run.availability = run.kind
+    if run.kind == "standby":
+        run.availability = "down" if run.slots > 6 else "excluded"
+        run.cause = "standby" if run.slots > 6 else "starting"
+    if run.kind != "no data":
+        return
+    run.availability = "unknown"
+    sent = sent_in(truth, device)["counter"]
+    days = [run.day + timedelta(days=step) for step in (-1, 0, 1)]
+    zone = truth.fleet.plant(run.plant_code).zone
+    near = sent[(sent.index >= start_ms(days[0], zone)) & (sent.index < start_ms(days[2] + timedelta(days=1), zone))]
+    before, after = near[near.index < run.first], near[near.index >= run.last + SLOT]
+    if before.empty or after.empty or not run.potential_kwh:
+        return
+    share = (after.iloc[0] - before.iloc[-1]) / (run.potential_kwh * (run.slots + 1) / run.slots)
+    if share >= 0.8:
+        run.availability = "up"
+    elif 0 <= share <= 0.05:
+        run.availability, run.cause = "down", "silent and down"
+
+
+def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
+    """marts.fct_inverter_day of the days with 5-minute rows."""
+    rows = []
+    rated = {each.id: each.inverter.ac_kw for each in truth.fleet.of(truth.fleet.sunny, 1)}
+    by_day: dict[tuple[int, date], list[Run]] = {}
+    for run in judged:
+        by_day.setdefault((run.device_id, run.day), []).append(run)
+    for (device_id, day), mine in by_day.items():
+        device = next(each for each in truth.fleet.devices if each.id == device_id)
+        frame = truth.rows(device)
+        told = device_reports(truth, device).get(day, {})
+        here = frame[frame["day"] == day]
+        counted = pd.Series(steps(frame["t"].to_numpy(), frame["total_cap"].astype(float).to_numpy()), frame.index)
+        dc = pd.Series(steps(frame["t"].to_numpy(), _dc(frame)), frame.index)
+        mean = (frame["active_power"].astype(float) + frame["active_power"].astype(float).shift(1)) / 2
+        gap = frame["t"].diff()
+        power = (mean * gap / HOUR).where(gap <= LONGEST)
+        slots = {
+            name: sum(run.slots for run in mine if run.availability == name)
+            for name in ("up", "down", "excluded", "unknown")
+        }
+        total = sum(run.slots for run in mine)
+        limited = [run for run in mine if run.cause == "power limit"]
+        below = [run.frame[run.frame["power"] < 0.95 * run.frame["potential"]] for run in limited]
+        downs = [run for run in mine if run.availability == "down"]
+        all_slots = pd.concat([run.frame for run in mine])
+        clipped = (all_slots["state"] == 512) & (all_slots["power"] >= 0.99 * rated.get(device_id, np.inf))
+        clips = int(clipped.sum())
+        blind = any(run.potential_kwh is None for run in limited)
+        lost_blind = any(run.potential_kwh is None for run in downs)
+        yield_kwh = told.get("product_power")
+        if yield_kwh is None and not here.empty:
+            yield_kwh = float(counted[here.index].sum())
+        row = {
+            "plant_code": device.plant_code,
+            "device_id": device_id,
+            "local_date": day,
+            "p0_kwp": device.inverter.dc_kwp,
+            "yield_kwh": yield_kwh,
+            "yield_source": "report" if told else None if here.empty else "counter",
+            "daylight_h": total / 12,
+            "up_h": slots["up"] / 12,
+            "down_h": slots["down"] / 12,
+            "excluded_h": slots["excluded"] / 12,
+            "unknown_h": slots["unknown"] / 12,
+            "availability_pct": 100 * slots["up"] / (slots["up"] + slots["down"])
+            if slots["unknown"] <= 0.2 * total and slots["up"] + slots["down"]
+            else None,
+            "limited_h": sum(run.slots for run in limited) / 12,
+            "curtailed_energy_kwh": None
+            if blind
+            else float(sum((each["potential"] - each["power"]).sum() for each in below)) / 12,
+            "clipped_h": None if device_id not in rated else clips / 12 if clips >= 3 else 0.0,
+            "clipped_energy_kwh": float((all_slots["sensor"] - all_slots["power"])[clipped].clip(lower=0).sum() / 12)
+            if device_id in rated and clips >= 3
+            else None,
+            "lost_energy_kwh": None
+            if lost_blind
+            else float(sum(max(run.potential_kwh - run.own_kwh, 0) for run in downs)),
+        }
+        if not here.empty:
+            row |= {
+                "energy_from_counter_kwh": float(counted[here.index].sum()),
+                "energy_from_power_kwh": float(power[here.index].sum()),
+                "dc_energy_kwh": float(dc[here.index].sum()),
+                "max_power_kw": float(here["active_power"].max()),
+                "counter_falls": 0,
+            }
+        rows.append(row)
+    return rows
+
+
+def _dc(frame: pd.DataFrame) -> np.ndarray:
+    if "mppt_total_cap" in frame:
+        return frame["mppt_total_cap"].astype(float).to_numpy()
+    trackers = [name for name in frame if name.startswith("mppt_") and name.endswith("_cap")]
+    return frame[trackers].astype(float).sum(axis=1).to_numpy()
+
+
+def plant_availability(truth: Truth, days: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What fct_plant_day makes of its inverters: weighted by size, null above 20 % unknown."""
+    rows = []
+    for (code, day), mine in pd.DataFrame(days).groupby(["plant_code", "local_date"]):
+        up, judged = (mine["p0_kwp"] * mine["up_h"]).sum(), (mine["p0_kwp"] * (mine["up_h"] + mine["down_h"])).sum()
+        known = mine["unknown_h"].sum() <= 0.2 * mine["daylight_h"].sum()
+        sums = {
+            f"{name}_energy_kwh": float(mine[f"{name}_energy_kwh"].sum())
+            if mine[f"{name}_energy_kwh"].notna().all()
+            else None
+            for name in ("lost", "curtailed")
+        }
+        rows.append(
+            {
+                "plant_code": code,
+                "local_date": day,
+                "availability_pct": float(100 * up / judged) if known and judged else None,
+                "inverter_down_h": float(mine["down_h"].sum()),
+                "inverter_limited_h": float(mine["limited_h"].sum()),
+                "inverter_clipped_h": float(mine["clipped_h"].sum()) if mine["clipped_h"].notna().all() else None,
+                **sums,
+            }
+        )
+    return rows
+
+
+def episodes(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
+    """marts.fct_inverter_episode: runs of one cause that only nights part are one."""
+    chains: dict[tuple[int, str, str], list[list[Run]]] = {}
+    for run in sorted(judged, key=lambda each: (each.device_id, each.first)):
+        if run.cause == "running":
+            continue
+        chain = chains.setdefault((run.device_id, run.availability, run.cause), [])
+        before = chain[-1][-1] if chain else None
+        goes_on = before is not None and before.evening and run.morning and run.day == before.day + timedelta(days=1)
+        if goes_on:
+            chain[-1].append(run)
+        else:
+            chain.append([run])
+    rows = []
+    for (device_id, availability, cause), chain in chains.items():
+        for each in chain:
+            potential = [run.potential_kwh for run in each]
+            own = sum(run.own_kwh for run in each)
+            lost: float | None = None
+            if None in potential or (availability in ("up", "unknown") and cause == "communication"):
+                lost = None
+            elif cause in ("power limit", "derating"):
+                low = [run.frame[run.frame["power"] < 0.95 * run.frame["potential"]] for run in each]
+                lost = float(sum((part["potential"] - part["power"]).sum() for part in low)) / 12
+            else:
+                lost = max(sum(value for value in potential if value is not None) - own, 0.0)
+            rows.append(
+                {
+                    "device_id": device_id,
+                    "availability": availability,
+                    "cause_group": cause,
+                    "start_utc": utc_of(each[0].first),
+                    "end_utc": utc_of(each[-1].last + SLOT),
+                    "daylight_h": sum(run.slots for run in each) / 12,
+                    "lost_energy_kwh": lost,
+                }
+            )
+    return rows
+
+
+def string_days(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_string_day: how far each input in use lies below the median of its inverter, when the sun shines."""
+    rows = []
+    for device in truth.devices(1, 38):
+        plant, frame = truth.fleet.plant(device.plant_code), truth.rows(device)
+        inputs = 28 if device.type_id == 1 else 8
+        names = [f"pv{number}_i" for number in range(1, inputs + 1)]
+        own_days = list(truth.days(plant))
+        active = {
+            day: {number for number, name in enumerate(names, 1) if (mine[name].astype(float) > 0.5).any()}
+            for day, mine in frame.groupby("own_day")
+        }
+        for day in (each for each in own_days if each in active):
+            mine = frame[frame["own_day"] == day]
+            since = [active[each] for each in active if day - timedelta(days=59) <= each <= day]
+            used = [number for number in range(1, inputs + 1) if sum(number in each for each in since) >= 3]
+            if not used:
+                continue
+            currents = mine[[f"pv{number}_i" for number in used]].astype(float).to_numpy()
+            volts = mine[[f"pv{number}_u" for number in used]].astype(float).to_numpy()
+            median = np.median(currents, axis=1)
+            sunny = _sunny(truth, plant, device, mine)
+            for column, number in enumerate(used):
+                lit = sunny & (median > 0)
+                rows.append(
+                    {
+                        "device_id": device.id,
+                        "pv_input": number,
+                        "local_date": day,
+                        "max_current_a": float(currents[:, column].max()),
+                        "dc_energy_kwh": float((currents[:, column] * volts[:, column]).sum() / 12_000),
+                        "mismatch": float(np.median(1 - currents[lit, column] / median[lit])) if lit.any() else None,
+                        "sunny_rows": int(sunny.sum()),
+                    }
+                )
+    return rows
+
+
+def _sunny(truth: Truth, plant: Plant, device: Device, mine: pd.DataFrame) -> np.ndarray:
+    """Above 300 W/m2; where no sensor tells, above 30 % of the AC rating, if one is known."""
+    power = mine["active_power"].astype(float).to_numpy()
+    by_power = power > 0.3 * rating(truth, device)
+    sensors = truth.fleet.of(plant.code, 10)
+    if not sensors:
+        return by_power
+    rows = truth.rows(sensors[0])
+    light = pd.Series(rows["radiant_line"].astype(float).to_numpy(), index=rows["t"]).reindex(mine["t"]).to_numpy()
+    return np.where(np.isnan(light), by_power, light > 300)
+
+
+def rating(truth: Truth, device: Device) -> float:
+    """The owner's, else what 99.9 % of the powers above nothing don't exceed, to three digits."""
+    if device.plant_code == truth.fleet.sunny:
+        return device.inverter.ac_kw
+    frame = truth.rows(device)
+    days = truth.days(truth.fleet.plant(device.plant_code))
+    powers = np.sort(frame[frame["day"].isin(days)]["active_power"].astype(float))
+    powers = powers[powers > 0]
+    value = powers[int(np.ceil(0.999 * powers.size)) - 1]
+    return round(float(value), 2 - int(np.floor(np.log10(value))))
+
+
+def residuals(truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """marts.fct_data_quality_day: where independent sources of one energy differ."""
+    rows = []
+    inverters, stores = pd.DataFrame(days), pd.DataFrame(batteries)
+    reports = {(plant.code, day): items for plant in truth.fleet.plants for day, items in truth.report_days(plant)}
+    for (code, day), mine in inverters.groupby(["plant_code", "local_date"]):
+        report = reports[str(code), day]
+        store = stores[(stores["plant_code"] == code) & (stores["local_date"] == day)]
+        behind = bool(truth.fleet.of(str(code), 41))
+        stored = float((store["charge_energy_kwh"] - store["discharge_energy_kwh"]).sum()) if behind else 0.0
+        counted = float(mine["energy_from_counter_kwh"].sum()) - stored
+        device_yield = float(mine["yield_kwh"][mine["yield_source"] == "report"].sum()) - stored
+        dc = float(mine["dc_energy_kwh"].sum())
+        through = 0.0
+        if not behind and not store.empty:
+            through = float((store["discharge_from_counter_kwh"] - store["charge_from_counter_kwh"]).sum())
+        rows.append(
+            {
+                "plant_code": code,
+                "local_date": day,
+                "ac_energy_kwh": report["inverterYield"],
+                "ac_energy_residual_kwh": report["inverterYield"] - counted,
+                "device_report_residual_kwh": report["inverterYield"] - device_yield,
+                "power_integral_residual_kwh": none(
+                    float(mine["energy_from_counter_kwh"].sum() - mine["energy_from_power_kwh"].sum())
+                ),
+                "conversion_loss_kwh": dc + through - float(mine["energy_from_counter_kwh"].sum()),
+                "counter_falls": 0,
+            }
+        )
+    return rows

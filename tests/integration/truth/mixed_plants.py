@@ -1,0 +1,386 @@
+"""What the mixed fleet's plants did by the hour, day and month: from the reports and 5-minute rows that were served."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from truth.calendar_of_tests import days_from, ms_of
+from truth.mixed_fleet import FIRST, FIRST_LOAD, LAST, LAST_LOAD, SERVERS
+from truth.mixed_flows import HOUR, SLOT, Truth, local_dates, none, start_ms, steps, utc_of
+
+from pipelines.simulator.fleet import Device, Plant
+
+RADIUS_KM = 25.0
+
+
+def tariff(truth: Truth, code: str, day: date) -> tuple[float, float, float | None]:
+    """Price of purchase and feed-in, and the standing charge, as the tariffs file of the fleet says."""
+    if code != truth.fleet.home:
+        return 0.30, 0.08, 0.5
+    if day == date(2026, 10, 24):
+        return -0.05, -0.02, 0.4
+    return 0.32, 0.07, 0.4 if day > date(2026, 10, 24) else None
+
+
+def capacity(truth: Truth, plant: Plant) -> float:
+    """The owner's kWp where there is one, else the report's."""
+    return 6.6 if plant.code == truth.fleet.home else plant.capacity_kwp
+
+
+def grid_meters(truth: Truth, code: str) -> list[Device]:
+    """Meters at the grid, which the owner didn't call something else."""
+    return [d for d in truth.fleet.of(code, 17, 47) if code != truth.fleet.generation and d.id in truth.held]
+
+
+def irradiation(truth: Truth, plant: Plant, day: date, told: Any) -> tuple[float | None, str | None, bool]:
+    """kWh/m2, its source, and whether it is complete: the first that qualifies of sensor, its counter, the report."""
+    for sensor in truth.fleet.of(plant.code, 10):
+        frame = truth.rows(sensor)
+        rows = frame[frame["own_day"] == day]
+        if rows.empty:
+            continue
+        grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+        up = grid[truth.sun(plant, grid) >= 0]
+        share = rows["t"].between(up[0], up[-1]).sum() / up.size
+        if share >= 0.95:
+            return float(rows["radiant_line"].sum()) * 5 / 60 / 1000, "irradiance", True
+        last = float(rows["t"].max())
+        return float(rows["radiant_total"].max()) / 3.6, "sensor_counter", (last - up[0]) / (up[-1] - up[0]) >= 0.95
+    return (told, "report", True) if told else (None, None, False)
+
+
+def plant_days(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_plant_day but for what inverters do."""
+    reports = {(plant.code, day): items for plant in truth.fleet.plants for day, items in truth.report_days(plant)}
+    yields = {key: items["PVYield"] / capacity(truth, truth.fleet.plant(key[0])) for key, items in reports.items()}
+    return [_plant_day(truth, truth.fleet.plant(code), day, items, yields) for (code, day), items in reports.items()]
+
+
+def _plant_day(
+    truth: Truth, plant: Plant, day: date, report: dict[str, Any], yields: dict[tuple[str, date], float]
+) -> dict[str, Any]:
+    metered = bool(truth.fleet.of(plant.code, 17, 47))
+    pv, size = report["PVYield"], capacity(truth, plant)
+    light, source, whole = irradiation(truth, plant, day, report.get("radiation_intensity"))
+    peers = [
+        yields[other.code, day]
+        for other in truth.fleet.plants
+        if other.code != plant.code and (other.code, day) in yields and kilometres(plant, other) <= RADIUS_KM
+    ]
+    peer = float(np.median(peers)) if len(peers) >= 5 else None
+    ratio = 100 * pv / (size * light) if light and whole and trusted(truth, plant, day) else None
+    buy, feed, standing = tariff(truth, plant.code, day)
+    bought, fed, used = report["buyPower"], report["ongrid_power"], report["use_power"]
+    flows = counted_flows(truth, plant, day)
+    poa = plant.code == truth.fleet.sunny
+    return {
+        "plant_code": plant.code,
+        "local_date": day,
+        "pv_energy_kwh": pv,
+        "pv_energy_source": "pv_yield",
+        "ac_energy_kwh": report["inverterYield"],
+        "p0_kwp": size,
+        "p0_source": "plants_file" if plant.code == truth.fleet.home else "daily_report",
+        "p0_differs": plant.code == truth.fleet.home,
+        "specific_yield_kwh_kwp": pv / size,
+        "specific_yield_vendor_kwh_kwp": report["perpower_ratio"],
+        "peer_yield_ratio": yields[plant.code, day] / peer if peer else None,
+        "peer_count": len(peers) if peer is not None else None,
+        "irradiation_kwh_m2": light,
+        "irradiation_source": source,
+        "pr_poa_pct": ratio if poa else None,
+        "pr_unverified_plane_pct": None if poa else ratio,
+        "pr_vendor_pct": report.get("performance_ratio"),
+        "self_consumption_pct": 100 * report["selfUsePower"] / pv if metered and pv else None,
+        "self_sufficiency_pct": 100 * report["selfProvide"] / used if metered and used else None,
+        "feed_in_energy_kwh": fed,
+        "purchased_energy_kwh": bought,
+        "consumption_kwh": used,
+        "battery_charged_energy_kwh": report["chargeCap"],
+        "battery_discharged_energy_kwh": report["dischargeCap"],
+        "revenue": report["power_profit"],
+        "purchase_cost": None if bought is None else bought * buy,
+        "feed_in_earnings": None if fed is None else fed * feed,
+        "bill": None if bought is None else bought * buy + (standing or 0) - fed * feed,
+        "savings": None if bought is None else (used - bought) * buy + fed * feed,
+        "co2_avoided_kg": pv * 0.4 if plant.code == truth.fleet.home else None,
+        **flows,
+    }
+
+
+def trusted(truth: Truth, plant: Plant, day: date) -> bool:
+    """Whether the inverters' rows of a day are whole enough for a performance ratio, where they were read."""
+    if day not in truth.days(plant):
+        return True
+    inverters = truth.fleet.of(plant.code, 1, 38)
+    assert all(each.installed_ms is None and each.removed_ms is None for each in inverters)
+    grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+    light = grid[truth.sun(plant, grid) >= 10]
+    sent = sum(int(truth.rows(each)["t"].between(light[0], light[-1]).sum()) for each in inverters)
+    return sent / (light.size * len(inverters)) >= 0.95
+
+
+def kilometres(one: Plant, other: Plant) -> float:
+    """Great-circle distance."""
+    a, b = np.radians([one.latitude, one.longitude]), np.radians([other.latitude, other.longitude])
+    middle = np.cos(a[0]) * np.cos(b[0]) * np.cos(a[1] - b[1]) + np.sin(a[0]) * np.sin(b[0])
+    return float(6371 * np.arccos(min(1.0, middle)))
+
+
+def counted_flows(truth: Truth, plant: Plant, day: date) -> dict[str, Any]:
+    """Import and export by counters, and what was bought at night; null where no meter's directions are known."""
+    names = ("grid_import_from_counters_kwh", "grid_export_from_counters_kwh", "night_import_kwh")
+    found: dict[str, Any] = dict.fromkeys((*names, "auxiliary_consumption_kwh"))
+    for device in truth.fleet.of(plant.code, 17, 47):
+        if device.id not in truth.held or not truth.known(device):
+            continue
+        frame = truth.flows(device)
+        mine = frame[frame["day"] == day]
+        if mine.empty or day not in truth.days(plant):
+            continue
+        dark = truth.sun(plant, mine["t"]) < -6
+        sums = (mine["inward"].sum(), mine["outward"].sum(), mine["inward"][dark].sum())
+        if plant.code == truth.fleet.generation:
+            found["auxiliary_consumption_kwh"] = float(sums[2])
+        else:
+            for name, value in zip(names, sums, strict=True):
+                found[name] = (found[name] or 0.0) + float(value)
+    return found
+
+
+def plant_hours(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_plant_hour of the loaded days."""
+    rows = []
+    for plant in truth.fleet.plants:
+        labels, merges = SERVERS[truth.fleet.server_of[plant.code]]
+        inverters = [_hourly(truth, each, ("total",)) for each in truth.fleet.of(plant.code, 1, 38)]
+        # Where a meter's directions aren't known yet, neither is what was bought while it was in place.
+        meters = [
+            {
+                hour: energies if truth.known(each) else dict.fromkeys(energies, np.nan)
+                for hour, energies in _hourly(truth, each, ("inward", "outward")).items()
+            }
+            for each in grid_meters(truth, plant.code)
+        ]
+        for day in days_from(FIRST, LAST):
+            served = truth.fleet.world(plant.code).plant_hours(plant, day, ms_of(LAST_LOAD))
+            begins = start_ms(day, plant.zone)
+            long = (start_ms(day + timedelta(days=1), plant.zone) - begins) // HOUR == 25
+            for label, items in served:
+                start, hours = begins, 1
+                if long and merges and _clock(begins, plant.zone) == _clock(begins + HOUR, plant.zone):
+                    hours = 2
+                begins = start + hours * HOUR
+                spans = range(start, begins, HOUR)
+                bought = _sum(meters, spans, "inward")
+                provided = items["selfProvide"]
+                rows.append(
+                    {
+                        "plant_code": plant.code,
+                        "label_utc": utc_of(label),
+                        "hour_label": labels,
+                        "interval_start_utc": utc_of(start),
+                        "interval_end_utc": utc_of(begins),
+                        "local_date": day,
+                        "is_merged_hour": hours == 2,
+                        "day_rows": len(served),
+                        "pv_energy_kwh": items["PVYield"],
+                        "ac_energy_kwh": items["inverterYield"],
+                        "ac_energy_from_counters_kwh": _sum(inverters, spans, "total"),
+                        "feed_in_energy_kwh": items["ongrid_power"],
+                        "feed_in_from_counters_kwh": _sum(meters, spans, "outward"),
+                        "purchased_energy_kwh": bought,
+                        "consumption_kwh": None if bought is None or provided is None else provided + bought,
+                        "battery_charged_energy_kwh": items["chargeCap"],
+                        "irradiation_kwh_m2": items.get("radiation_intensity"),
+                    }
+                )
+            assert begins == start_ms(day + timedelta(days=1), plant.zone)
+    return rows
+
+
+def _clock(ms: int, zone: str) -> int:
+    return int(pd.Timestamp(ms, unit="ms", tz="UTC").tz_convert(zone).hour)
+
+
+def _hourly(truth: Truth, device: Device, names: tuple[str, ...]) -> dict[int, dict[str, float]]:
+    """Energies of each hour that a device counted in full, NaN in those that it owes: between its rows of a day."""
+    frame = truth.rows(device) if device.type_id in (1, 38) else truth.flows(device)
+    if frame.empty:
+        return {}
+    frame = frame.copy()
+    if "total" in names:
+        frame["total"] = steps(frame["t"].to_numpy(), frame["total_cap"].astype(float).to_numpy())
+    frame["hour"] = frame["start"] // HOUR * HOUR
+    found: dict[int, dict[str, float]] = {}
+    for _, mine in frame.groupby("day"):
+        for hour in range(int(mine["hour"].min()), int(mine["hour"].max()) + 1, HOUR):
+            part = mine[(mine["hour"] == hour) & mine[names[0]].notna()]
+            whole = (part["t"] - part["start"]).sum() >= HOUR
+            found[hour] = {name: float(part[name].sum()) if whole else np.nan for name in names}
+    return found
+
+
+def _sum(devices: list[dict[int, dict[str, float]]], hours: range, name: str) -> float | None:
+    """Over all devices that owe any of these hours; null if one has a hole."""
+    there = [each[hour] for each in devices for hour in hours if hour in each]
+    if not there or any(not any(hour in each for each in devices) for hour in hours):
+        return None
+    return none(float(np.sum([each[name] for each in there])))
+
+
+def battery_days(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_battery_day of the days with 5-minute rows or reports."""
+    rows = []
+    for device in truth.fleet.of_types(39, 41):
+        plant = truth.fleet.plant(device.plant_code)
+        frame = truth.flows(device)
+        reports = device_reports(truth, device)
+        own_days = set(frame["day"]) & set(truth.days(plant)) if not frame.empty else set()
+        for day in sorted(set(reports) | own_days):
+            mine = frame[frame["day"] == day] if not frame.empty else frame
+            told = reports.get(day, {})
+            counted = day in own_days
+            known = truth.known(device) and counted
+            power = mine["from_power"] if counted else None
+            charge = told.get("charge_cap", float(mine["inward"].sum()) if counted else None)
+            discharge = told.get("discharge_cap", float(mine["outward"].sum()) if counted else None)
+            usable = plant.battery.usable_kwh if plant.code == truth.fleet.home else None
+            rows.append(
+                {
+                    "device_id": device.id,
+                    "local_date": day,
+                    "plant_code": plant.code,
+                    "charge_energy_kwh": charge,
+                    "discharge_energy_kwh": discharge,
+                    "energy_source": "report" if told else "counter",
+                    "charge_from_counter_kwh": float(mine["inward"].sum()) if counted else None,
+                    "discharge_from_counter_kwh": float(mine["outward"].sum()) if counted else None,
+                    "charge_from_power_kwh": float(power.clip(lower=0).sum()) if known else None,
+                    "discharge_from_power_kwh": float((-power).clip(lower=0).sum()) if known else None,
+                    "max_charge_power_kw": float(mine["power"].max()) if known else None,
+                    "first_soc_pct": float(mine["battery_soc"].iloc[0]) if counted else None,
+                    "last_soc_pct": float(mine["battery_soc"].iloc[-1]) if counted else None,
+                    "cycles": discharge / usable if usable else None,
+                }
+            )
+    return rows
+
+
+def device_reports(truth: Truth, device: Device) -> dict[date, dict[str, Any]]:
+    """The daily reports of a device that the warehouse holds; their values as served at the last load, or the first."""
+    return truth.once(("reports", device.id), lambda: _device_reports(truth, device))
+
+
+def _device_reports(truth: Truth, device: Device) -> dict[date, dict[str, Any]]:
+    plant = truth.fleet.plant(device.plant_code)
+    read_at = "select local_date, epoch_ms(max(extracted_at)) from raw.device_daily where device_id = ? group by 1"
+    held = dict(truth.warehouse.execute(read_at, [device.id]).fetchall())
+    found = {}
+    for year, month, at in {(day.year, day.month, at) for day, at in held.items()}:
+        answer = truth.fleet.world(plant.code).device_days(device, year, month, at)
+        days = local_dates(np.array([label for label, _ in answer]), plant.zone)
+        found |= {day: items for day, (_, items) in zip(days, answer, strict=True) if held.get(day) == at}
+    return found
+
+
+def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], float | None]:
+    """Per battery and month: discharge / charge over the shortest run of 30 days whose ends are alike, per cent."""
+    frame = pd.DataFrame(days)
+    found: dict[tuple[int, date], float | None] = {}
+    for device_id, mine in frame.groupby("device_id"):
+        mine = mine.sort_values("local_date").reset_index(drop=True)
+        mine["month"] = [day.replace(day=1) for day in mine["local_date"]]
+        for month in sorted(set(mine["month"])):
+            found[int(device_id), month] = None
+            ends = mine[(mine["month"] == month) & mine["last_soc_pct"].notna()]
+            if ends.empty:
+                continue
+            end = ends.index[-1]
+            for begun in range(end - 29, -1, -1):
+                run = mine.loc[begun:end]
+                whole = (run["local_date"].iloc[-1] - run["local_date"].iloc[0]).days == len(run) - 1
+                if whole and abs(run["first_soc_pct"].iloc[0] - run["last_soc_pct"].iloc[-1]) <= 10:
+                    charged, given = run["charge_energy_kwh"].sum(), run["discharge_energy_kwh"].sum()
+                    found[int(device_id), month] = float(100 * given / charged)
+                    break
+    return found
+
+
+def months(truth: Truth, days: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """marts.fct_plant_month: sums of days, ratios of sums, the vendor's figure and the owner's target beside them."""
+    rows = []
+    frame = pd.DataFrame(days)
+    frame["month_start"] = [day.replace(day=1) for day in frame["local_date"]]
+    for (code, month), mine in frame.groupby(["plant_code", "month_start"]):
+        plant = truth.fleet.plant(str(code))
+        metered = mine["self_consumption_pct"].notna()
+        ratio = mine["pr_poa_pct"].fillna(mine["pr_unverified_plane_pct"]).notna()
+        energy, reference = mine["pv_energy_kwh"], mine["p0_kwp"] * mine["irradiation_kwh_m2"]
+        pr = float(100 * energy[ratio].sum() / reference[ratio].sum()) if ratio.any() else None
+        own = truth.fleet.world(plant.code).plant_months(plant, 2026, ms_of(LAST_LOAD))
+        told = {local_dates(np.array([label]), plant.zone)[0]: items for label, items in own}[month]
+        used = mine["self_consumption_pct"] * energy / 100
+        provided = mine["self_sufficiency_pct"] * mine["consumption_kwh"] / 100
+        rows.append(
+            {
+                "plant_code": code,
+                "month_start": month,
+                "days_with_energy": len(mine),
+                "pv_energy_kwh": float(energy.sum()),
+                "pv_energy_from_report_kwh": told["PVYield"],
+                "specific_yield_kwh_kwp": float(mine["specific_yield_kwh_kwp"].sum()),
+                "pr_days": int(ratio.sum()),
+                "pr_poa_pct": pr if code == truth.fleet.sunny else None,
+                "pr_unverified_plane_pct": None if code == truth.fleet.sunny else pr,
+                "self_consumption_pct": float(100 * used.sum() / energy[metered].sum()) if metered.any() else None,
+                "self_sufficiency_pct": float(
+                    100 * provided.sum() / mine["consumption_kwh"][mine["self_sufficiency_pct"].notna()].sum()
+                )
+                if metered.any()
+                else None,
+                "bill": float(mine["bill"].sum()) if metered.any() else None,
+                "savings": float(mine["savings"].sum()) if metered.any() else None,
+                "target_pv_energy_kwh": (9000.0 if code == truth.fleet.sunny else 500.0) if month.month == 10 else None,
+                "target_pr_pct": 82.0 if code == truth.fleet.sunny and month.month == 10 else None,
+            }
+        )
+    return rows
+
+
+def alarms(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_alarm: what two polls saw, within 31 days each; what the second missed was cleared in between."""
+    first, last = ms_of(FIRST_LOAD), ms_of(LAST_LOAD)
+    window = 31 * 24 * HOUR
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    names = ("stationCode", "devName", "alarmId", "causeId", "raiseTime")
+    for now in (first, last):
+        for number, world in enumerate(truth.fleet.worlds):
+            for alarm in world.alarms(now):
+                mine = truth.fleet.server_of[alarm["stationCode"]] == number
+                if mine and alarm["raiseTime"] >= now - window:
+                    key = tuple(alarm[name] for name in names)
+                    seen[key] = {"first": now, **seen.get(key, {}), "last": now, "lev": alarm["lev"]}
+    rows = []
+    for (code, name, alarm_id, cause_id, raised), poll in seen.items():
+        # A poll that doesn't reach back to where an alarm was raised says nothing of it.
+        cleared = poll["last"] == first and raised >= last - window
+        same = [key[4] for key in seen if key[:4] == (code, name, alarm_id, cause_id)]
+        rows.append(
+            {
+                "plant_code": code,
+                "device_name": name,
+                "alarm_id": alarm_id,
+                "raise_time_utc": utc_of(raised),
+                "severity_code": poll["lev"],
+                "is_open": not cleared,
+                "cleared_after_utc": utc_of(first) if cleared else None,
+                "cleared_before_utc": utc_of(last) if cleared else None,
+                "open_days_at_least": (poll["last"] - raised) / (24 * HOUR),
+                "time_to_clear_at_least_h": (first - raised) / HOUR if cleared else None,
+                "time_to_clear_at_most_h": (last - raised) / HOUR if cleared else None,
+                "repeats_in_90_days": sum(raised - 90 * 24 * HOUR <= each < raised for each in same),
+            }
+        )
+    return rows
