@@ -65,6 +65,74 @@ group by slot, local_date
 order by slot
 """
 
+# What the house draws is what the inverters give and the grid sends, less what is fed in and what storage on the AC
+# side takes; a hybrid's battery works before its inverter. Counters carry a figure over gaps; those that restart at
+# midnight say the day's energy themselves. Nothing is known where a meter's directions aren't, or a term is missing.
+_CONSUMPTION: Final = """
+with flows as (
+    select
+        device_id, local_date, collect_time_utc,
+        grid_import_kw - grid_export_kw as drawn_kw, counter_kind,
+        case import_counter
+            when 'forward' then forward_active_energy_kwh when 'reverse' then reverse_active_energy_kwh
+        end as in_kwh,
+        case import_counter
+            when 'forward' then reverse_active_energy_kwh when 'reverse' then forward_active_energy_kwh
+        end as out_kwh
+    from marts.fct_meter_5min
+    where
+        plant_code = $plant and local_date between $since and $until and coalesce(meter_role, 'grid') = 'grid'
+    union all
+    select
+        device_id, local_date, collect_time_utc, -battery_power_kw as drawn_kw, counter_kind,
+        discharge_counter_kwh as in_kwh, charge_counter_kwh as out_kwh
+    from marts.fct_battery_5min
+    where plant_code = $plant and local_date between $since and $until and device_type_id = 41
+),
+readings as (
+    select
+        device_id, local_date, time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds) as slot,
+        arg_max(drawn_kw, collect_time_utc) as drawn_kw,
+        any_value(counter_kind) as counter_kind,
+        arg_max(in_kwh - out_kwh, collect_time_utc) as net_kwh
+    from flows
+    group by device_id, local_date, slot
+),
+devices as (select distinct device_id, local_date from readings),
+slots as (select distinct local_date, slot from readings),
+filled as (
+    select
+        slots.local_date, slots.slot, readings.drawn_kw,
+        last_value(readings.net_kwh ignore nulls) over by_device
+        - case
+            when first_value(readings.counter_kind ignore nulls) over whole_day = 'daily' then 0
+            else first_value(readings.net_kwh ignore nulls) over whole_day
+        end as today_kwh
+    from slots
+    inner join devices on devices.local_date = slots.local_date
+    left join readings
+        on readings.device_id = devices.device_id and readings.local_date = slots.local_date
+        and readings.slot = slots.slot
+    window
+        by_device as (partition by slots.local_date, devices.device_id order by slots.slot),
+        whole_day as (
+            partition by slots.local_date, devices.device_id order by slots.slot
+            rows between unbounded preceding and unbounded following
+        )
+)
+select
+    slot as time,
+    case when count(today_kwh) = count(*) then 1000 * sum(today_kwh) end as drawn_wh,
+    case when count(drawn_kw) = count(*) then 1000 * sum(drawn_kw) end as drawn_w
+from filled
+where exists (
+    select 1 from marts.fct_meter_5min
+    where plant_code = $plant and local_date between $since and $until and coalesce(meter_role, 'grid') = 'grid'
+)
+group by slot, local_date
+order by slot
+"""
+
 
 def pvlib_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: date, until: date) -> Made:
     """Names of pvlib and pvanalytics: instants of measurement in the plant's zone; W/m2, degrees, m/s; pac, pdc in kW.
@@ -135,14 +203,16 @@ def odse_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: 
 
 
 def pvoutput_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: date, until: date) -> Made:
-    """PVOutput's addbatchstatus: date and time of the plant's clock, Wh of the day so far, W, and the air's degrees.
+    """PVOutput's addbatchstatus: date and time of the plant's clock, Wh of the day so far and W.
 
-    PVOutput knows no repeated hour: of two readings that show the same clock, the later one stands.
+    Consumption is there where the directions of all grid meters are known; degrees are the air's. PVOutput knows no
+    repeated hour: of two readings that show the same clock, the later one stands.
     """
     values = {"plant": plant.code, "since": since, "until": until}
     frame = connection.execute(_PVOUTPUT, values).df().set_index("time")
     air = weather(connection, plant, since, until)["air_degc"]
-    frame = frame.join(air)
+    drawn = connection.execute(_CONSUMPTION, values).df().set_index("time")
+    frame = frame.join(air).join(drawn)
     local = frame.index.tz_convert(plant.zone)
     made = pd.DataFrame(
         {
@@ -150,8 +220,9 @@ def pvoutput_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, sin
             "t": local.strftime("%H:%M"),
             "v1": frame["v1"].round().astype("Int64").to_numpy(),
             "v2": frame["v2"].round().astype("Int64").to_numpy(),
-            "v3": pd.NA,
-            "v4": pd.NA,
+            # Rounding and a day's first interval can take a little more than there was.
+            "v3": (frame["v1"] + frame["drawn_wh"]).clip(lower=0).round().astype("Int64").to_numpy(),
+            "v4": (frame["v2"] + frame["drawn_w"]).clip(lower=0).round().astype("Int64").to_numpy(),
             "v5": frame["air_degc"].round(1).to_numpy(),
             "v6": pd.NA,
         }

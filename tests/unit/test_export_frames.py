@@ -31,6 +31,17 @@ create table marts.fct_inverter_5min as
     -- A row of the second is lost in the middle, and it sleeps in the last quarter of an hour.
     where not (device_id = 2 and stamp in (timestamptz '2025-10-26 01:00:00+00'))
         and not (device_id = 2 and stamp >= timestamptz '2025-10-26 01:45:00+00');
+create table marts.fct_meter_5min as
+    select 'NE=1' as plant_code, 5 as device_id, date '2025-10-26' as local_date, stamp as collect_time_utc,
+        'grid' as meter_role, 1.0 as grid_import_kw, 0.0 as grid_export_kw, 'reverse' as import_counter,
+        'lifetime' as counter_kind, 7.0 as forward_active_energy_kwh,
+        500 + epoch(stamp - timestamptz '2025-10-26 00:00:00+00') / 3600 as reverse_active_energy_kwh
+    from range(timestamptz '2025-10-26 00:00:00+00', timestamptz '2025-10-26 02:00:00+00', interval 5 minutes)
+        as stamps (stamp);
+create table marts.fct_battery_5min as
+    select 'NE=1' as plant_code, 6 as device_id, 39 as device_type_id, date '2025-10-26' as local_date,
+        timestamptz '2025-10-26 00:00:00+00' as collect_time_utc, 1.0 as battery_power_kw, 'daily' as counter_kind,
+        1.0 as charge_counter_kwh, 0.0 as discharge_counter_kwh;
 create table staging.stg_device_history_emi as
     select 'NE=1' as plant_code, 7 as device_id, date '2025-10-26' as local_date,
         stamp + interval 3 seconds as collect_time_utc, 500.0 as irradiance_w_m2, 11.04 as temperature_degc,
@@ -97,8 +108,39 @@ def test_pvoutput_counts_the_day_in_wh_by_the_plants_clock(warehouse, tmp_path: 
     assert lines[0] == "d,t,v1,v2,v3,v4,v5,v6"
     # The hour that came twice is there once, as it was the second time.
     assert [line[9:14] for line in lines[1:]] == [f"02:{minute:02d}" for minute in range(0, 60, 5)]
-    assert lines[1] == "20251026,02:00,5750,3000,,,11.0,"
-    assert lines[-1] == "20251026,02:55,10750,3000,,,11.0,"
+    # What was generated, and the kilowatt that the grid sent; a hybrid's battery works before its inverter.
+    assert lines[1] == "20251026,02:00,5750,3000,6750,4000,11.0,"
+    assert lines[-1] == "20251026,02:55,10750,3000,12667,4000,11.0,"
+
+
+@pytest.mark.parametrize(
+    ("change", "wh", "w"),
+    [
+        # Storage on the AC side took a kWh, by a counter that restarts at midnight; its power isn't there by then.
+        ("update marts.fct_battery_5min set device_type_id = 41", "5750", ""),
+        # All that is generated is fed in.
+        ("update marts.fct_meter_5min set grid_import_kw = 0, grid_export_kw = 3", "6750", "0"),
+        # Nobody knows which counter is which.
+        ("update marts.fct_meter_5min set import_counter = null, grid_import_kw = null", "", ""),
+        # The meter measures what is generated.
+        ("update marts.fct_meter_5min set meter_role = 'generation'", "", ""),
+        (
+            "update marts.fct_meter_5min set meter_role = 'load';update marts.fct_battery_5min set device_type_id = 41",
+            "",
+            "",
+        ),
+    ],
+)
+def test_pvoutput_says_what_was_consumed_only_where_it_is_known(
+    warehouse, tmp_path: Path, change: str, wh: str, w: str
+) -> None:
+    warehouse.execute("begin")
+    try:
+        warehouse.execute(change)
+        line = written(warehouse, tmp_path, "pvoutput").read_text().splitlines()[1].split(",")
+    finally:
+        warehouse.execute("rollback")
+    assert (line[4], line[5]) == (wh, w)
 
 
 def test_a_plant_that_is_not_there_is_named(warehouse, tmp_path: Path) -> None:
