@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import alarms, history, inventory, marts, realtime, reports, ticks
+from assets import alarms, checks, history, inventory, looking, marts, realtime, reports, ticks
 from assets.jobs import load_job
 from assets.partitions import partition_plan
 from assets.polling import realtime_job
@@ -21,8 +21,10 @@ def build_defs(pvms: Pvms) -> dg.Definitions:
             *alarms.build(plan),
             *realtime.build(),
             *marts.build(pvms.settings),
+            *looking.build(),
         ],
-        jobs=[loading, loop],
+        asset_checks=checks.build(),
+        jobs=[loading, loop, looking.look_job()],
         sensors=ticks.build(pvms, loading, loop),
         resources={RESOURCE: as_resource(pvms)},
         executor=dg.in_process_executor,

@@ -6,8 +6,11 @@ from datetime import date
 from typing import Final
 
 import dagster as dg
+import duckdb
 
+from assets.checks import record_checks
 from assets.instance import kept_open
+from assets.looks import record_looks
 from assets.partitions import PLANTS, PartitionPlan, partition_plan, partitions_lock, settle_plan
 from assets.reconcile import reconcile
 from assets.recording import Context, RecordingListener, asset_key
@@ -15,6 +18,9 @@ from assets.resources import Pvms
 from assets.transformed import record_models
 from assets.unfinished import declare_failed, forget, marked, unfinished
 from pipelines.interrupts import keyboard_interrupts
+from pipelines.lake.errors import NoWarehouse
+from pipelines.lake.transform import TransformReport
+from pipelines.load.after import FORESEEABLE
 from pipelines.load.build import build_and_publish, needs_build
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.partitions import PARTITION_PERIODS, Partitioning
@@ -94,6 +100,7 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
         else:
             report = run_work(services, recorder, request, build=False, on_inventory=inventory_known)
         recorder.realtime(report)
+        transformed: TransformReport | None = None
         if listed or left or needs_build(services, report):
             transformed = build_and_publish(services, pvms.listener)
             report.published = True
@@ -102,8 +109,25 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
                 # A killed process may have taken events with it.
                 reconcile(pvms.settings, context.instance, services.clock.now())
             forget(home, left)
+        look_at(context, pvms, transformed)
     tell(context, report)
     return report
+
+
+def look_at(context: Context, pvms: Pvms, transformed: TransformReport | None) -> None:
+    """Look at what was published: checks, quota, backlog. Never fails a load.
+
+    Where no model was built nothing there is new, and only checks that the run has announced are made.
+    """
+    built = transformed is not None and bool(transformed.nodes)
+    try:
+        record_checks(context, pvms, published=built)
+        if built:
+            record_looks(context, pvms)
+    except NoWarehouse:
+        context.log.info("Nothing was published yet that checks could look at.")
+    except (*FORESEEABLE, duckdb.Error) as error:
+        context.log.warning(f"What was published could not be looked at: {error}")
 
 
 def first_date(pvms: Pvms, request: LoadRequest | WorkRequest) -> date:

@@ -10,9 +10,12 @@ from assets.partitions import PartitionPlan
 from pipelines.lake.store import Lake
 from pipelines.load.partitions import sample_table
 from pipelines.load.request import REALTIME_DATASETS, CompletedPartition, Listener, LoadReport
+from schemas.datasets import DATASETS
 
 INVENTORY: Final = ("plants", "devices", "plant_versions", "device_versions")
 """Tables that a listing writes, together."""
+
+SUBJECTS: Final = {"plant": "plants", "device": "devices"}
 
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -97,11 +100,13 @@ class RecordingListener:
 
 
 def partition_metadata(partition: CompletedPartition) -> dict[str, Any]:
-    """Row count, number of plants or devices, whether it is provisional, and a few rows."""
+    """Row count, plants or devices, what came empty, whether it is provisional, its share of calls, a few rows."""
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": partition.rows,
-        "subjects": partition.subjects,
+        SUBJECTS[DATASETS[partition.dataset].subject]: partition.subjects,
+        "empty_periods": partition.empty,
         "provisional": partition.provisional,
+        "calls": round(partition.calls, 3),
     }
     if partition.sample:
         metadata["sample"] = dg.MetadataValue.md(partition.sample)

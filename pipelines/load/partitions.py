@@ -1,5 +1,6 @@
 """Which partitions a load completed: those whose every wanted cell is covered, by coverage alone."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -62,23 +63,33 @@ class Partitioning:
 
 @dataclass
 class Touched:
-    """The partitions of which the running range of a load has read something, with a few of their rows.
+    """The partitions of which the running range of a load has read something: a few of their rows, what they cost.
 
     Cleared from range to range, so that it doesn't grow with the number of days. `wanted`: whether anybody will be
-    told of them.
+    told of them. `calls`: of each answered call, the share of its cells that lie in the partition, summed.
     """
 
     partitioning: Partitioning = field(default_factory=Partitioning)
     wanted: bool = True
     samples: dict[tuple[str, str, date | None], str | None] = field(default_factory=dict)
+    calls: dict[tuple[str, str, date | None], float] = field(default_factory=dict)
 
     def note(self, dataset: str, cells: Collection[Cell], subjects: Mapping[str, Subject], rows: pl.DataFrame) -> None:
-        """Note the partitions of `cells`; `rows` are what was read of them."""
+        """Note the partitions of `cells`, which one call has answered; `rows` are what was read of them."""
         if not self.wanted:
             return
-        keys = {(dataset, subjects[c.subject].plant_code, self.partitioning.first(dataset, c.period)) for c in cells}
-        for key in keys - self.samples.keys():
+        keys = Counter(
+            (dataset, subjects[c.subject].plant_code, self.partitioning.first(dataset, c.period)) for c in cells
+        )
+        for key, count in keys.items():
+            self.calls[key] = self.calls.get(key, 0.0) + count / len(cells)
+        for key in keys.keys() - self.samples.keys():
             self.samples[key] = sample_table(self._rows_of(dataset, key[1], key[2], rows))
+
+    def clear(self) -> None:
+        """Begin anew, for the next range."""
+        self.samples.clear()
+        self.calls.clear()
 
     def _rows_of(self, dataset: str, plant_code: str, first: date | None, rows: pl.DataFrame) -> pl.DataFrame:
         mine = rows.filter(pl.col("plant_code") == plant_code)
@@ -143,6 +154,8 @@ def completed_partitions(
                 provisional=_runs_on(how, dataset, first, now) or any(e.state == "provisional" for e in covered),
                 touched=(dataset, plant, first) in touched.samples,
                 sample=touched.samples.get((dataset, plant, first)),
+                empty=sum(entry.state == "empty" for entry in covered),
+                calls=touched.calls.get((dataset, plant, first), 0.0),
             )
 
 
@@ -179,6 +192,7 @@ def _observed_today(
                 provisional=False,
                 touched=key in touched.samples,
                 sample=touched.samples.get(key),
+                calls=touched.calls.get(key, 0.0),
             )
 
 

@@ -90,7 +90,9 @@ class CompletedPartition:
     """One partition of one asset whose every wanted cell is covered.
 
     `period` is the first day of the partition (day, month or year), None where the asset has plants alone.
-    `touched`: this load read some of it. `sample`: a few of the rows read, as a Markdown table.
+    `touched`: this load read some of it. `sample`: a few of the rows read, as a Markdown table. `empty`: periods of
+    subjects that were answered without a row. `calls`: what this load's reading of it cost; a call that carries
+    several partitions counts for each by its share of the call's seats.
     """
 
     dataset: str
@@ -101,6 +103,8 @@ class CompletedPartition:
     provisional: bool
     touched: bool
     sample: str | None = None
+    empty: int = 0
+    calls: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def _load_datasets(
         ):
             report.completed += 1
             watch.completed(partition)
-        touched.samples.clear()
+        touched.clear()
 
     try:
         for dataset in request.wanted_datasets:

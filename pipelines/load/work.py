@@ -493,7 +493,7 @@ class Worker:
             for partition in touched_partitions(self.touched, self.fleet, self.services.coverage, self.folded_at):
                 self.report.completed += 1
                 self.watch.completed(partition)
-        self.touched.samples.clear()
+        self.touched.clear()
 
     def _publish(self) -> None:
         build_and_publish(self.services, self.watch)

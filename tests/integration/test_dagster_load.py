@@ -92,10 +92,16 @@ def test_an_event_tells_rows_devices_and_shows_a_few(loaded: Bench) -> None:
     mine = [loaded.rows(name) for name in tables]
     there = [frame.filter(frame["local_date"] == DAY) for frame in mine]
     assert told["dagster/partition_row_count"] == sum(frame.height for frame in there) > 800
-    assert told["subjects"] == 3
+    assert told["devices"] == 3
     assert told["provisional"] is False
     assert str(DAY) in told["sample"]
     assert str(NEXT) not in told["sample"]
+
+
+def test_events_tell_what_their_partitions_cost_in_calls(loaded: Bench) -> None:
+    shares = [metadata_of(each)["calls"] for each in loaded.events("device_history")]
+    # A call carries both days of all devices of one type.
+    assert shares == [pytest.approx(loaded.calls()["getDevHistoryKpi"] / 2)] * 2 == [1.5, 1.5]
 
 
 def test_a_month_that_runs_on_is_provisional(loaded: Bench) -> None:
