@@ -1,6 +1,7 @@
 """Runs the dbt project on the private build database, quietly: staging views, marts and their tests."""
 
 import errno
+import gc
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from pipelines.lake.built_views import UNCHANGED_VIEWS, forget_views, remember_views, views_are_current
+from pipelines.lake.built_views import UNCHANGED_VIEWS, fingerprint, forget_views, remember_views, views_are_current
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
 from pipelines.lake.durable import full_disk_as_sentence
 from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
@@ -21,6 +22,9 @@ BUILD_COMMAND: Final = ("build", "--exclude-resource-type", "unit_test")
 _GOOD: Final = frozenset({"success", "pass", "warn", "skipped", "no-op"})
 _LOGGED: Final = frozenset({"info", "warn", "error"})
 _NAMES_SHOWN: Final = 5
+
+_PARSED: Final[dict[tuple[Path, str], Any]] = {}
+"""The newest project's manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def run_dbt(
             forget_views(paths)
             # What an earlier project made of 5-minute rows may differ in columns and in meaning.
             full_refresh = True
-        nodes = _judge(_invoke(_arguments(paths, folder, select, full_refresh), paths.dbt_log), paths.dbt_log)
+        arguments = _arguments(paths, folder, select, full_refresh)
+        nodes = _judge(_invoke(arguments, paths.dbt_log, _parsed(paths, folder)), paths.dbt_log)
         if not select:
             remember_views(paths, folder)
     return TransformReport(nodes, time.monotonic() - begun)
@@ -131,14 +136,30 @@ def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refr
     return [*arguments, "--full-refresh"] if full_refresh else arguments
 
 
-def _invoke(arguments: list[str], log: Path) -> Any:
+def _parsed(paths: HomePaths, project: Path) -> Any:
+    """The project as dbt's parser understood it, kept for the life of the process: parsing costs most of a small build.
+
+    Raises:
+        TransformFailed: the project can't be parsed.
+    """
+    key = (project, fingerprint(project))
+    if key not in _PARSED:
+        result = _invoke(["parse", *_project_arguments(paths, project)], paths.dbt_log)
+        if not result.success:
+            raise TransformFailed(f"The transformation could not start: {_reason(result)}.", (), paths.dbt_log)
+        _PARSED.clear()
+        _PARSED[key] = result.result
+    return _PARSED[key]
+
+
+def _invoke(arguments: list[str], log: Path, parsed: Any = None) -> Any:
     # Imported here: dbt takes seconds to import, and most commands never need it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     try:
-        with log.open("w", encoding="utf-8") as written:
-            result = dbtRunner(callbacks=[lambda event: _write_down(event, written)]).invoke(arguments)
+        with log.open("w", encoding="utf-8") as written, _uncollected():
+            result = dbtRunner(parsed, [lambda event: _write_down(event, written)]).invoke(arguments)
         if isinstance(result.exception, KeyboardInterrupt):
             # dbt turns it into a result, but it was meant for the whole process.
             raise result.exception
@@ -168,15 +189,30 @@ def _judge(result: Any, log: Path) -> dict[str, str]:
         more = f" and {len(failed) - _NAMES_SHOWN} more" if len(failed) > _NAMES_SHOWN else ""
         raise TransformFailed(f"These models or tests failed: {some}{more}.", failed, log)
     if not result.success:
-        reason = str(result.exception or "dbt gave no reason").strip().splitlines()
-        raise TransformFailed(f"The transformation could not start: {' '.join(reason[:3])}.", (), log)
+        raise TransformFailed(f"The transformation could not start: {_reason(result)}.", (), log)
     return nodes
+
+
+def _reason(result: Any) -> str:
+    return " ".join(str(result.exception or "dbt gave no reason").strip().splitlines()[:3])
 
 
 def _raise_if_disk_full(runs: Sequence[Any]) -> None:
     for run in runs:
         if "no space left" in str(run.message).lower():
             raise OSError(errno.ENOSPC, str(run.message))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles: dbt's hundred thousand objects stay until the end, and it never finds any."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
