@@ -29,7 +29,12 @@ ASKED: Final = "asked for by name"
 """The reason of a missing cell that a load was given the dates of; others are missing by the owner's policy."""
 
 _LEFT_UNDONE: Final = f"state in ('suspect', 'denied') or reason = '{ASKED}'"
-_MISSING_TOO: Final = "state <> 'final' and state in ('missing', 'suspect', 'denied')"
+_MISSING_TOO: Final = "state in ('missing', 'suspect', 'denied')"
+
+# Each names its index: left to itself, SQLite walks the primary key over years of what is done.
+_AMONG_LEFT_UNDONE: Final = f"cell indexed by cell_left_undone where ({_LEFT_UNDONE})"
+_AMONG_NOT_THERE: Final = f"cell indexed by cell_not_there where ({_MISSING_TOO})"
+_AMONG_NOT_FINAL: Final = "cell indexed by cell_not_final where state <> 'final'"
 
 _DEFINITION: Final = f"""
 create table if not exists cell (
@@ -55,6 +60,7 @@ create table if not exists claim (
 create index if not exists claim_by_owner on claim (owner);
 create index if not exists cell_not_final on cell (dataset, period) where state <> 'final';
 create index if not exists cell_left_undone on cell (dataset, period) where {_LEFT_UNDONE};
+create index if not exists cell_not_there on cell (dataset, period) where {_MISSING_TOO};
 create table if not exists retired (subject text primary key) without rowid;
 -- Nothing will come any more of what no account lists: it isn't missing.
 create view if not exists live_cell as
@@ -89,14 +95,13 @@ where cell.state = 'missing' and excluded.reason is not null and cell.reason is 
 """
 
 # An empty period that was read over a week after it is as empty as it will be.
-_UNSETTLED: Final = """
+_UNSETTLED: Final = f"""
 select
     sum(state in ('denied', 'suspect', 'provisional')
         or (state = 'empty' and extracted_at < (julianday(period) - 2440587.5 + 9) * 86400e6)),
     sum(state = 'missing')
-from cell
-where dataset = ? and period between ? and ? and state <> 'final'
-"""
+from {_AMONG_NOT_FINAL} and dataset = ? and period between ? and ?
+"""  # noqa: S608
 
 _ROLLUP: Final = """
 select
@@ -256,8 +261,8 @@ class Coverage:
         """What isn't final of the periods from `start` to `end`, by subject and period: few of many."""
         with self._file.reading() as connection:
             found = connection.execute(
-                "select subject, period, plant_code, state, rows, extracted_at, reason from cell "
-                "where dataset = ? and period between ? and ? and state <> 'final'",
+                "select subject, period, plant_code, state, rows, extracted_at, reason "  # noqa: S608
+                f"from {_AMONG_NOT_FINAL} and dataset = ? and period between ? and ?",
                 (dataset, start.isoformat(), end.isoformat()),
             ).fetchall()
         return _entries(dataset, found)
@@ -304,12 +309,14 @@ class Coverage:
 
         `also_missing`: or declared at all.
         """
-        which = _MISSING_TOO if also_missing else _LEFT_UNDONE
+        among = _AMONG_NOT_THERE if also_missing else _AMONG_LEFT_UNDONE
+        # One end at a time: asked for both at once, SQLite looks at everything between them.
+        ends = (
+            f"select (select min(period) from {among} and dataset = ?1), "  # noqa: S608
+            f"(select max(period) from {among} and dataset = ?1)"
+        )
         with self._file.reading() as connection:
-            low, high = connection.execute(
-                f"select min(period), max(period) from cell where dataset = ? and ({which})",  # noqa: S608
-                (dataset,),
-            ).fetchone()
+            low, high = connection.execute(ends, (dataset,)).fetchone()
         return (date.fromisoformat(low), date.fromisoformat(high)) if low else None
 
     def span_of_read(self, dataset: str) -> tuple[date, date] | None:
@@ -322,11 +329,11 @@ class Coverage:
 
     def left_undone(self, dataset: str, start: date, end: date, *, also_missing: bool) -> dict[tuple[str, date], Entry]:
         """These cells of the periods from `start` to `end`, by subject and period."""
-        which = _MISSING_TOO if also_missing else _LEFT_UNDONE
+        among = _AMONG_NOT_THERE if also_missing else _AMONG_LEFT_UNDONE
         with self._file.reading() as connection:
             found = connection.execute(
-                "select subject, period, plant_code, state, rows, extracted_at, reason from cell "  # noqa: S608
-                f"where dataset = ? and period between ? and ? and ({which})",
+                "select subject, period, plant_code, state, rows, extracted_at, reason "  # noqa: S608
+                f"from {among} and dataset = ? and period between ? and ?",
                 (dataset, start.isoformat(), end.isoformat()),
             ).fetchall()
         return _entries(dataset, found)
