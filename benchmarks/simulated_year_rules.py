@@ -116,8 +116,12 @@ def _sessions(found: Findings, records: Iterable[RequestRecord], clients: int, k
     """A login while the token lives; a call with a token that has ended, beyond those that were under way."""
     alive, last_use, ended_at = False, NOTHING_YET, NOTHING_YET
     under_way = spared = unaware = 0
+    # A request that was lost on its way there kept no token alive, which its sender can't know.
+    last_lost = NOTHING_YET
     for record in records:
         at = record.at
+        if record.account is None and record.fail_code is None and at - max(last_use, last_lost) <= TOKEN_LIFE:
+            last_lost = at
         if record.endpoint == "login":
             if record.ok:
                 if alive and at - last_use <= TOKEN_LIFE:
@@ -135,6 +139,8 @@ def _sessions(found: Findings, records: Iterable[RequestRecord], clients: int, k
                 unaware, ended_at, under_way = 0, at, 0
             elif at == ended_at and under_way < clients - 1:
                 under_way += 1
+            elif alive and last_lost > last_use and at - last_lost <= TOKEN_LIFE:
+                alive, ended_at, under_way = False, at, 0
             else:
                 found.blame(record, "a token that had ended or expired")
         elif record.account is not None:

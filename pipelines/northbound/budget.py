@@ -10,9 +10,10 @@ holds a whole window's calls. Only a smaller bucket refuses, and that is how it 
 - level 2, refused at that: the bare pace, one call every window / limit.
 - level 3 and on, refused at that: the pace twice as slow with each level.
 
-Calm leads back down: from level 3 and on after two windows (twice that after each attempt that failed, 30 days at
-most), from levels 1 and 2 to level 0 after 30 days without a refusal. If that is refused within 30 days again, the
-counter stays paced until other quotas are set.
+A pace that went well for two windows is proven: no window of the vendor's is longer than that, so a refusal then is
+one of the vendor's whims and no reason to go slower. Calm leads back down: from level 3 and on after two windows
+(twice that after each attempt that failed, 30 days at most), from levels 1 and 2 to level 0 after 30 days without a
+refusal. If that is refused within 30 days again, the counter stays paced until other quotas are set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -123,8 +124,13 @@ class Pace:
             for_good = for_good or (self.eased_at is not None and now - self.eased_at < CALM)
             level = BUCKET
         elif self.refusals == 0:
-            level += 1
-            calm = min(CALM, 2 * calm or 2 * window) if level > EVEN else calm
+            quiet = now - max(self.refused_at or 0, self.eased_at or 0)
+            if level < EVEN or quiet < 2 * window:
+                level += 1
+                calm = min(CALM, 2 * calm or 2 * window) if level > EVEN else calm
+            elif self.eased_at is None or now - self.eased_at >= max(calm, 2 * window):
+                # Proven for as long as it took to get here: what failed before is no longer held against it.
+                calm = 0
         else:
             # Refused again as soon as it opened: the vendor's window is still full, which says nothing of the pace.
             level = max(level, EVEN)

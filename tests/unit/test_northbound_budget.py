@@ -229,6 +229,35 @@ def test_a_vendor_who_grants_half_is_met_at_half_the_pace() -> None:
     assert sum(refused[day] for day in range(20, days)) <= 5, "it tries the faster pace more and more rarely"
 
 
+def test_a_refusal_for_no_reason_costs_a_proven_pace_nothing() -> None:
+    """The counter went at its even pace for days; then a 407 comes every third day that no quota explains."""
+    vendor, days = Vendor("bucket", 2), 40
+    whims = iter([START + number * DAY for number in range(8, days - 3, 3)])
+    whim, now = next(whims), START
+    with two_processes() as (ledger, _):
+        while now < START + days * DAY:
+            if now >= whim:
+                try:
+                    call_id = ledger.reserve("main", HISTORY, "{}", "w", now, FLEET)
+                except QuotaExhausted as error:
+                    assert error.next_at is not None
+                    now = error.next_at
+                    continue
+                ledger.note_refusal("main", HISTORY, now, FLEET, call_id=call_id)
+                ledger.settle(call_id, "rate_limited", 407, None, 2, 3.0, now, counts=FLEET)
+                whim = next(whims, START + 2 * days * DAY)
+                now += timedelta(seconds=1)
+                continue
+            try:
+                ask(ledger, vendor, HISTORY, now)
+            except QuotaExhausted as error:
+                assert error.next_at is not None
+                now = error.next_at
+            else:
+                now += timedelta(seconds=1)
+    assert vendor.granted >= 0.95 * days * 69
+
+
 def test_a_paced_call_that_was_not_counted_gives_its_turn_back(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     at = ledger.note_refusal("main", HISTORY, START, FLEET)
