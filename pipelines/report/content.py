@@ -34,6 +34,8 @@ class Content:
     alarms: list[Row]
     totals: Row
     money: list[Row]
+    bills: list[Row]
+    inverters: list[Row]
     gaps: list[tuple[str, str, int]]
     batteries: list[Row]
     ranked: list[Row] = field(default_factory=list)
@@ -66,6 +68,8 @@ def content_of(figures: Figures, before: Figures, start: date, end: date) -> Con
         alarms=figures.alarms(),
         totals=_totals(plants, days),
         money=_money(plants),
+        bills=_bills(plants),
+        inverters=_inverters(plants),
         gaps=_gaps(plants),
         batteries=[_battery(each) for each in plants if each["has_battery"]],
         ranked=_ranked(plants),
@@ -90,7 +94,7 @@ def _against_peers(plants: Sequence[Row], ratios: Mapping[str, float]) -> None:
         each["peer_gap"] = None
         if each["peer_ratio_pct"] is None:
             known = each["latitude"] is not None and (each["latitude"], each["longitude"]) != (0, 0)
-            few = f"fewer than {FEWEST_PEERS} plants with a yield within {PEERS_KM} km"
+            few = f"fewer than {FEWEST_PEERS} others with a yield within {PEERS_KM} km"
             each["peer_gap"] = few if known else "the plant's coordinates are unknown"
 
 
@@ -201,6 +205,27 @@ def _money(plants: Sequence[Row]) -> list[Row]:
         row["revenue"] += each["revenue"]
         row["energy"] += each["pv_energy_kwh"] or 0.0
     return sorted(found.values(), key=lambda row: row["currency"])
+
+
+def _bills(plants: Sequence[Row]) -> list[Row]:
+    """What the owner's tariffs make of the days that have a meter's figures, by their currency."""
+    found: dict[str, Row] = {}
+    names = ("bill_days", "bill", "purchase_cost", "feed_in_earnings", "savings")
+    for each in plants:
+        if each["bill_days"]:
+            currency = str(each["tariff_currency"] or "")
+            row = found.setdefault(currency, {"currency": currency, "plants": 0, **dict.fromkeys(names, 0.0)})
+            row["plants"] += 1
+            for name in names:
+                row[name] += each[name] or 0.0
+    return sorted(found.values(), key=lambda row: row["currency"])
+
+
+def _inverters(plants: Sequence[Row]) -> list[Row]:
+    """Plants whose inverters were down or held back, those that lost most first."""
+    names = ("lost_energy_kwh", "curtailed_energy_kwh", "clipped_energy_kwh")
+    struck = [each for each in plants if each["inverter_down_h"] or any(each[name] for name in names)]
+    return sorted(struck, key=lambda each: -sum(each[name] or 0.0 for name in names))[:MOST_PLANTS]
 
 
 def _gaps(plants: Sequence[Row]) -> list[tuple[str, str, int]]:

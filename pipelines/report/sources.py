@@ -56,6 +56,20 @@ select
     count(battery_charged_energy_kwh) as battery_days,
     sum(revenue) as revenue,
     count(revenue) as revenue_days,
+    any_value(tariff_currency) as tariff_currency,
+    count(bill) as bill_days,
+    sum(bill) as bill,
+    sum(purchase_cost) filter (where bill is not null) as purchase_cost,
+    sum(feed_in_earnings) filter (where bill is not null) as feed_in_earnings,
+    sum(savings) as savings,
+    100 * sum(up_kwp_h) filter (where availability_pct is not null)
+        / nullif(sum(judged_kwp_h) filter (where availability_pct is not null), 0) as availability_pct,
+    count(availability_pct) as availability_days,
+    sum(inverter_down_h) as inverter_down_h,
+    sum(lost_energy_kwh) as lost_energy_kwh,
+    count(*) filter (where inverter_down_h > 0 and lost_energy_kwh is null) as days_of_unknown_loss,
+    sum(curtailed_energy_kwh) as curtailed_energy_kwh,
+    sum(clipped_energy_kwh) as clipped_energy_kwh,
     string_agg(distinct kpi_gaps, '; ') as kpi_gaps,
     string_agg(distinct kpi_flags, '; ') as kpi_flags
 from days
@@ -85,34 +99,11 @@ from days
 order by plant_code, local_date
 """
 
-# The distance on a sphere is near enough for 25 km. A plant is one of its own peers, as in the definition.
 PEERS: Final = """
-with spots as (
-    select distinct plant_code, latitude, longitude from days
-    where latitude is not null and longitude is not null and (latitude, longitude) <> (0, 0)
-),
-pairs as (
-    select one.plant_code, other.plant_code as peer_code
-    from spots as one
-    inner join spots as other
-        on 2 * 6371 * asin(sqrt(
-            pow(sin(radians(other.latitude - one.latitude) / 2), 2)
-            + cos(radians(one.latitude)) * cos(radians(other.latitude))
-            * pow(sin(radians(other.longitude - one.longitude) / 2), 2)
-        )) <= $peers_km
-),
-medians as (
-    select pairs.plant_code, days.local_date, median(days.specific_yield_kwh_kwp) as peer_yield
-    from pairs
-    inner join days on days.plant_code = pairs.peer_code and days.specific_yield_kwh_kwp is not null
-    group by pairs.plant_code, days.local_date
-    having count(*) >= $fewest
-)
-select days.plant_code, sum(days.specific_yield_kwh_kwp) / nullif(sum(medians.peer_yield), 0) as ratio, count(*) as days
+select plant_code, sum(specific_yield_kwh_kwp) / nullif(sum(peer_specific_yield_kwh_kwp), 0) as ratio
 from days
-inner join medians on medians.plant_code = days.plant_code and medians.local_date = days.local_date
-where days.specific_yield_kwh_kwp is not null
-group by days.plant_code
+where specific_yield_kwh_kwp is not null and peer_specific_yield_kwh_kwp is not null
+group by plant_code
 """
 
 _ALARMS: Final = """
@@ -152,7 +143,7 @@ class Figures:
 
     def peer_ratios(self) -> dict[str, float]:
         """Specific yield over the median of the plants around, by plant; absent where there are too few."""
-        found = self.rows(PEERS, peers_km=PEERS_KM, fewest=FEWEST_PEERS)
+        found = self.rows(PEERS)
         return {row["plant_code"]: row["ratio"] for row in found if row["ratio"] is not None}
 
     def alarms(self) -> list[Row]:

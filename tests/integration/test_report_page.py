@@ -40,6 +40,17 @@ create table marts.fct_plant_day as
         case when plant_code = 'P2' then 8.0e0 end as battery_charged_energy_kwh,
         case when plant_code = 'P2' then 7.2e0 end as battery_discharged_energy_kwh,
         case when plant_code in ('P1', 'P2') then 1.5e0 end as revenue,
+        case when plant_code < 'P6' then 3.0e0 end as peer_specific_yield_kwh_kwp,
+        case when plant_code = 'P2' then 'CHF' end as tariff_currency,
+        case when plant_code = 'P2' then 0.2e0 end as bill, case when plant_code = 'P2' then 0.6e0 end as purchase_cost,
+        case when plant_code = 'P2' then 0.4e0 end as feed_in_earnings,
+        case when plant_code = 'P2' then 2.5e0 end as savings,
+        case when plant_code = 'P3' then 90.0e0 end as up_kwp_h,
+        case when plant_code = 'P3' then 120.0e0 end as judged_kwp_h,
+        case when plant_code = 'P3' then 75.0e0 end as availability_pct,
+        case when plant_code = 'P3' then 2.5e0 when plant_code = 'P4' then 0.5e0 else 0.0e0 end as inverter_down_h,
+        case when plant_code = 'P3' and day > date '2026-06-02' then 4.0e0 end as lost_energy_kwh,
+        null::double as curtailed_energy_kwh, case when plant_code = 'P4' then 1.0e0 end as clipped_energy_kwh,
         case when plant_code = 'P6' then 'pv_energy: no report' end as kpi_gaps, null::varchar as kpi_flags,
         'final' as report_state, case when plant_code = 'P5' then 'denied' else 'final' end as history_state
     from staging.stg_plants, range(date '2026-06-01', date '2026-07-01', interval 1 day) as days (day);
@@ -122,7 +133,7 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     reader = Reader(page)
     # 30 days of 10, 20, 30, 40, 50 and 70 kWh.
     assert re.search(r'id="energy">6\N{NARROW NO-BREAK SPACE}600\.0', page)
-    # Six plants within 25 km, five with a yield: 1, 2, 3, 4 and 5 kWh/kWp, the median 3.
+    # Against the median that the facts have of the other plants around.
     assert "133 %" in reader.row("Plant 4")
     assert "67 %" in reader.row("Plant 2")
     assert "coordinates are unknown" in reader.row("Plant 7")
@@ -133,6 +144,14 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     assert "EUR 45.00 150.00 1 30" in reader.row("EUR")
     assert "90 %" in next(row for row in reader.rows if "Plant 2" in row and "240.0" in row)
     assert "no report 1" in reader.row("pv energy")
+    assert "CHF 6.00 18.00 12.00 75.00 1 30" in reader.row("CHF")
+
+
+def test_inverters_that_were_down_are_there_with_what_they_lost(page: str) -> None:
+    rows = [re.sub(r"\s+", " ", row) for row in Reader(page).rows if " h " in row]
+    assert [row.strip()[:7] for row in rows] == ["Plant 3", "Plant 4"]
+    assert "75.0 % 75.0 h 112.0 kWh and 2 days unknown – not known – no AC rating" in rows[0]
+    assert "– too much is unknown 15.0 h – nothing to compare with – not known 30.0 kWh" in rows[1]
 
 
 def test_the_calendar_tells_holes_refusals_and_what_may_change(page: str) -> None:
@@ -172,7 +191,7 @@ def test_a_browser_shows_it_without_a_network_at_the_width_of_a_phone_and_a_desk
     with Browser(tmp_path / "profile") as browser:
         browser.resize(width, 900)
         browser.open((home / "june.html").as_uri())
-        for section in ("production", "plants", "completeness", "alarms", "battery", "money", "gaps"):
+        for section in ("production", "plants", "completeness", "alarms", "inverters", "battery", "money", "gaps"):
             assert browser.text(f"#{section} h2")
         assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
         assert browser.run("return performance.getEntriesByType('resource').length") == 0
