@@ -17,6 +17,9 @@ INVENTORY: Final = ("plants", "devices", "plant_versions", "device_versions")
 
 SUBJECTS: Final = {"plant": "plants", "device": "devices"}
 
+TICK_TAG: Final = "pvms/tick"
+"""Names the sensor, on the runs that one has started."""
+
 Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
@@ -87,7 +90,12 @@ class RecordingListener:
                 self._record(asset_key(name), {"dagster/row_count": sum(rows.values()), "rows_by_table": rows})
 
     def _record(self, key: dg.AssetKey, metadata: Mapping[str, Any], partition: str | None = None) -> None:
-        self._context.log_event(dg.AssetMaterialization(asset_key=key, partition=partition, metadata=metadata))
+        event = dg.AssetMaterialization(asset_key=key, partition=partition, metadata=metadata)
+        if partition is not None and TICK_TAG in self._context.run.tags:
+            # The run of a tick is deleted after a while; what it has completed stays known.
+            self._context.instance.report_runless_asset_event(event)
+        else:
+            self._context.log_event(event)
         self.recorded += 1
 
     def _materialized(self, dataset: str) -> set[str]:

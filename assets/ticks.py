@@ -2,24 +2,26 @@
 
 `work` starts the worker when its last run said that there is something to do again: the inventory, reports, fresh
 days of each zone, the backlog within what quota is left, provisional re-reads; and when a backfill or another load with
-dates left something that may go on. `realtime` keeps an hour's polling
-loop running, which polls alarms too. `tidy` deletes old runs of the loop: its data are in the lake.
+dates left something that may go on. `realtime` keeps an hour's polling loop running, which polls alarms too. `tidy`
+deletes old runs of both: their data are in the lake, and the partitions that they completed are recorded apart from
+them.
 
 Two clocks: Dagster stamps its runs by the machine's, work comes due by that of `Pvms`, which may be another in tests.
 
 All are off until PVMS_TICKS is on (`pvms ui --ticks`); each can be switched in the UI as well.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
 
 from assets import jobs, polling
+from assets.recording import TICK_TAG
 from assets.resources import Pvms
-from assets.unfinished import declare_failed, unfinished
+from assets.unfinished import declare_failed, has_mark, unfinished
 from pipelines.load.due import next_work
 from pipelines.load.request import WorkRequest
 from pipelines.load.request_table import requests_due
@@ -28,7 +30,7 @@ from pipelines.northbound.clock import Clock, SystemClock
 
 WORK_JOB: Final = "load"
 
-LOOK_EVERY: Final = timedelta(minutes=1)
+LOOK_EVERY = timedelta(seconds=30)
 
 AT_MOST_EVERY: Final = timedelta(minutes=15)
 """Rest between two runs of the worker: quota that opens call by call is used up in one run, with one build."""
@@ -37,9 +39,13 @@ REST_AFTER_FAILURES: Final = tuple(timedelta(minutes=minutes) for minutes in (0,
 """Rest after runs that failed one after the other: one that was killed is made up for at once, and what trying
 doesn't cure (a wrong password is not even tried) costs a run each half hour, no more."""
 
+AT_WORK_WITHIN: Final = timedelta(minutes=10)
+"""A run that began so long ago and holds no lock file died before it could make one (a machine that went down)."""
+
 KEEP_RUNS: Final = timedelta(days=7)
 TIDY_EVERY: Final = timedelta(hours=1)
 DELETE_AT_ONCE: Final = 50
+FINISHED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 Tick = dg.RunRequest | dg.SkipReason
 
@@ -62,7 +68,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
     @dg.sensor(
         name="realtime",
         job=loop,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=int(LOOK_EVERY.total_seconds()),
         default_status=status,
         description="Keeps the real-time loop running: one run an hour, a poll every 5 minutes.",
     )
@@ -74,7 +80,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
         job=loop,
         minimum_interval_seconds=int(TIDY_EVERY.total_seconds()),
         default_status=status,
-        description="Deletes runs of the real-time loop after a week; starts nothing.",
+        description="Deletes the runs that ticks have started after a week; starts nothing.",
     )
     def tidy(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         return tidy_tick(context.instance, machine)
@@ -89,7 +95,7 @@ def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: C
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    rest = _rest(_last_runs(instance, WORK_JOB), machine.now())
+    rest = _rest(instance, pvms.settings.home, WORK_JOB, machine.now())
     if rest is not None:
         return rest
     note = next_work(pvms.settings.home)
@@ -100,7 +106,7 @@ def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: C
         if begins > now:
             return dg.SkipReason(f"There is nothing to do before {_moment(begins)}.")
     config = jobs.run_config(WorkRequest(), fail_on_failures=True)
-    return dg.RunRequest(run_config=config, tags={"pvms/tick": "work"})
+    return dg.RunRequest(run_config=config, tags={TICK_TAG: "work"})
 
 
 def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> Tick:
@@ -111,29 +117,32 @@ def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> T
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    rest = _rest(_last_runs(instance, polling.JOB), machine.now())
-    return rest or dg.RunRequest(tags={"pvms/tick": "realtime"})
+    rest = _rest(instance, pvms.settings.home, polling.JOB, machine.now())
+    return rest or dg.RunRequest(tags={TICK_TAG: "realtime"})
 
 
 def tidy_tick(instance: dg.DagsterInstance, machine: Clock) -> dg.SkipReason:
-    """Delete finished runs of the loop that are older than `KEEP_RUNS`; a few at a time, oldest first."""
+    """Delete finished runs of ticks that are older than `KEEP_RUNS`; a few at a time, oldest first."""
     before = machine.now() - KEEP_RUNS
     old = instance.get_run_records(
-        filters=dg.RunsFilter(job_name=polling.JOB, created_before=before), limit=DELETE_AT_ONCE, ascending=True
+        filters=dg.RunsFilter(tags={TICK_TAG: ["work", "realtime"]}, statuses=FINISHED, created_before=before),
+        limit=DELETE_AT_ONCE,
+        ascending=True,
     )
-    finished = [record.dagster_run.run_id for record in old if record.dagster_run.is_finished]
-    for run_id in finished:
-        instance.delete_run(run_id)
-    return dg.SkipReason(f"Deleted {len(finished)} runs of the real-time loop from before {_moment(before)}.")
+    for record in old:
+        instance.delete_run(record.dagster_run.run_id)
+    return dg.SkipReason(f"Deleted {len(old)} runs of ticks from before {_moment(before)}.")
 
 
-def _last_runs(instance: dg.DagsterInstance, job: str) -> Sequence[dg.RunRecord]:
-    return instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=len(REST_AFTER_FAILURES))
-
-
-def _rest(runs: Sequence[dg.RunRecord], now: datetime) -> dg.SkipReason | None:
-    """Why no further run starts now: one is under way, or the last ones have failed."""
-    if any(not record.dagster_run.is_finished for record in runs):
+def _rest(instance: dg.DagsterInstance, home: Path, job: str, now: datetime) -> dg.SkipReason | None:
+    """Why no further run of a job starts now: one is under way, or the last ones have failed."""
+    runs = instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=len(REST_AFTER_FAILURES))
+    under_way = [record for record in runs if not record.dagster_run.is_finished]
+    for record in under_way:
+        begun = record.start_time and datetime.fromtimestamp(record.start_time, tz=UTC)
+        if begun and now - begun > AT_WORK_WITHIN and not has_mark(home, record.dagster_run.run_id):
+            declare_failed(instance, [record.dagster_run.run_id])
+    if under_way:
         return dg.SkipReason("A run of it is under way.")
     failed = list(takewhile(lambda record: record.dagster_run.status == dg.DagsterRunStatus.FAILURE, runs))
     if not failed or failed[0].end_time is None:

@@ -83,6 +83,11 @@ def declare_failed(instance: dg.DagsterInstance, run_ids: Collection[str]) -> No
             instance.report_run_failed(run, "The process of this run ended without a word. What it had done is kept.")
 
 
+def has_mark(home: Path, run_id: str) -> bool:
+    """Whether a run works, or ended without finishing: one that began long ago has neither if it died at its start."""
+    return (_folder(home) / f"{run_id}{SUFFIX}").exists()
+
+
 def _folder(home: Path) -> Path:
     folder = state_dir(home) / "runs"
     folder.mkdir(parents=True, exist_ok=True)

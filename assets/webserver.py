@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,16 +19,29 @@ from pipelines.northbound.clock import SystemClock
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
+NAMES: Final = ("Dagster's web server", "Dagster's daemon")
 STOP_SECONDS: Final = 20.0
 """How long both get to end by themselves before they are killed."""
 
+UP_SECONDS: Final = 60.0
+"""One that ends by itself earlier has an error that starting it again doesn't cure."""
+
+RESTARTS: Final = 5
+RESTARTS_WITHIN_SECONDS: Final = 3600.0
+"""More often than so it isn't started again: then somebody has to look."""
+
+LOCATION: Final = ("-m", "assets.definitions")
+
 Child = subprocess.Popen[bytes]
+Start = Callable[[], Child]
 
 
-def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
-    """Run both until one ends or we are interrupted; returns the exit code of what ended first, 0 if interrupted.
+def run_ui(settings: Settings, port: int, say: Callable[[str], None], *, location: Sequence[str] = LOCATION) -> int:
+    """Run both until we are interrupted (0) or one of them can't go on (its exit code).
 
-    Before, Dagster's records are made to show what coverage says, where they differ.
+    Before, Dagster's records are made to show what coverage says, where they differ. One that is killed, or ends after
+    it was up (the daemon does when the machine has slept), is started again; runs under way go on meanwhile.
+    `location`: where the code location is, for Dagster's commands.
 
     Raises:
         UsageError: another `pvms ui` runs on this `PVMS_HOME`.
@@ -40,12 +54,11 @@ def run_ui(settings: Settings, port: int, say: Callable[[str], None]) -> int:
             if is_loaded(settings):
                 for line in lines_of(reconcile(settings, instance, SystemClock().now())):
                     say(line)
-        return _serve(settings, home, port, say)
+        return _serve(settings, home, port, say, location)
 
 
-def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]) -> int:
+def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None], location: Sequence[str]) -> int:
     chosen = port or free_port()
-    location = ["-m", "assets.definitions"]
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home),
@@ -57,19 +70,68 @@ def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]
         [sys.executable, "-m", "dagster._daemon", "run", *location],
     )
     children: list[Child] = []
+
+    def starting(command: Sequence[str]) -> Start:
+        def start() -> Child:
+            # In Dagster's folder, because Dagster lets a .env of the current folder win over the environment.
+            # A session of its own, so that one signal reaches the code servers that they start, too.
+            child = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)  # noqa: S603
+            children.append(child)
+            return child
+
+        return start
+
     with _interruptible():
         try:
-            for command in commands:
-                # In Dagster's folder, because Dagster lets a .env of the current folder win over the environment.
-                # A session of its own, so that one signal reaches the code servers that they start, too.
-                child = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)  # noqa: S603
-                children.append(child)
+            kept = [Kept(name, starting(command)) for name, command in zip(NAMES, commands, strict=True)]
             say(f"Dagster answers on http://{HOST}:{chosen} in some seconds. Ctrl-C ends it.")
-            return _wait(children)
+            return _keep_up(kept, say)
         except KeyboardInterrupt:
             return 0
         finally:
             stop(children)
+
+
+class Kept:
+    """A process that is kept running."""
+
+    def __init__(self, name: str, start: Start) -> None:
+        """Start it."""
+        self.name, self._start = name, start
+        self._restarts: list[float] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.child, self._begun = self._start(), time.monotonic()
+
+    def ended(self) -> str | None:
+        """Look at it. If it has ended: start it again and return a sentence that says so.
+
+        Raises:
+            CannotGoOn: it ended in a way, or so often, that starting it again would be of no use.
+        """
+        try:
+            code = self.child.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            return None
+        now = time.monotonic()
+        self._restarts = [at for at in self._restarts if now - at < RESTARTS_WITHIN_SECONDS]
+        killed = code < 0
+        if len(self._restarts) >= RESTARTS or not (killed or now - self._begun >= UP_SECONDS):
+            raise CannotGoOn(code)
+        self._restarts.append(now)
+        self._begin()
+        how = f"was killed by signal {-code}" if killed else f"ended with exit code {code}"
+        return f"{self.name} {how} and is started again; runs under way go on."
+
+
+class CannotGoOn(Exception):
+    """A process that is kept running has ended for good."""
+
+    def __init__(self, code: int) -> None:
+        """Keep its exit code."""
+        super().__init__(f"exit code {code}")
+        self.code = code
 
 
 @contextmanager
@@ -87,17 +149,22 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _wait(children: list[Child]) -> int:
+def _keep_up(kept: list[Kept], say: Callable[[str], None]) -> int:
     while True:
-        for child in children:
+        for each in kept:
             try:
-                return child.wait(timeout=0.5) or 1
-            except subprocess.TimeoutExpired:
-                continue
+                said = each.ended()
+            except CannotGoOn as end:
+                return end.code if end.code > 0 else 1
+            if said is not None:
+                say(said)
 
 
 def stop(children: list[Child]) -> None:
-    """End the processes that we started and what they started, kindly first; a second signal changes nothing."""
+    """End the processes that we started and what they started, kindly first; a second signal changes nothing.
+
+    Of one that was killed, what it started may live on in its session.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     for child in children:

@@ -15,6 +15,7 @@ from pipelines.load.instants import load_instant
 from pipelines.load.partitions import Partitioning, Touched
 from pipelines.load.refused import read_refused
 from pipelines.load.request import REALTIME_DATASETS, Listener, LoadReport, LoadRequest, Silent
+from pipelines.load.room import fills_up
 from pipelines.load.services import Services
 from schemas.datasets import DATASETS
 
@@ -90,6 +91,10 @@ def run_polling(
                 polled.missed += (_due(now) - due) // SLOT
                 due = _due(now)
                 continue
+            polled.stopped = fills_up(services.settings.home)
+            if polled.stopped is not None:
+                polled.report.failures.append(polled.stopped)
+                break
             complete = _poll(services, asker, fleet, polled)
             polled.slots += complete
             polled.missed += not complete

@@ -15,6 +15,9 @@ from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import paths_of
 from pipelines.load.headline import LEAST_FREE_BYTES, ROOM_FACTOR, gigabytes
 
+LAST_FREE_BYTES: Final = LEAST_FREE_BYTES // 4
+"""What a run under way leaves free at least: enough to fold what has landed and to publish once more."""
+
 FILE: Final = "sizes.json"
 NOTES_KEPT: Final = 30
 
@@ -31,6 +34,19 @@ def lacks_room(home: Path) -> str | None:
     return (
         f"Only {gigabytes(free)} are left on the disk of {home}, and {gigabytes(needed)} have to be free, so nothing "
         "is started. Free some, or move PVMS_HOME to a larger disk."
+    )
+
+
+def fills_up(home: Path) -> str | None:
+    """Why a run under way makes no further call: a sentence, or None while what it lands can still be published."""
+    paths = paths_of(home)
+    warehouse = paths.published.stat().st_size if paths.published.exists() else 0
+    free, kept = shutil.disk_usage(paths.root).free, max(LAST_FREE_BYTES, warehouse)
+    if free >= kept:
+        return None
+    return (
+        f"Only {gigabytes(free)} are left on the disk of {home}, so nothing more is asked for: what has landed needs "
+        f"{gigabytes(kept)} to be published. Free some, or move PVMS_HOME to a larger disk; loading then goes on."
     )
 
 

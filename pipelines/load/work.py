@@ -28,7 +28,7 @@ from pipelines.load.partitions import Partitioning, Touched, touched_partitions
 from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.request import Listener, LoadReport, LoadRequest, Silent, Waiting, WorkRequest
 from pipelines.load.request_table import settle_requests
-from pipelines.load.room import note_size
+from pipelines.load.room import fills_up, note_size
 from pipelines.load.run import check_owner_files, declare_requests
 from pipelines.load.services import Services
 from pipelines.load.sources import Source
@@ -149,6 +149,10 @@ class Worker:
     def run(self) -> None:
         """Work until the end that was asked for."""
         while self.request.stop_at is None or self.clock.now() < self.request.stop_at:
+            full = fills_up(self.services.settings.home)
+            if full is not None:
+                self.report.failures.append(full)
+                return
             try:
                 if self._step():
                     continue

@@ -63,6 +63,11 @@ class TimeKeeper:
         """The virtual instant, in UTC."""
         return self._moment
 
+    @property
+    def waiting(self) -> int:
+        """How many clients wait just now."""
+        return len(self._waiting)
+
     def expect(self, clients: int) -> None:
         """Stand still until that many more clients have connected: called before a process is replaced."""
         with self._lock:

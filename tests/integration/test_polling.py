@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from pydantic import SecretStr
 
+from pipelines.load import room
 from pipelines.load.polling import Polled, run_polling
 from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
+from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Account, Settings
 from pipelines.simulator.clock import SimClock
@@ -105,3 +108,23 @@ def test_slots_that_a_sleeping_machine_missed_are_counted_and_not_made_up_for(si
     # The slots that begin at 10:10 to 10:30; that of 10:35 still runs when the machine wakes.
     assert polled.missed == 5
     assert site.calls("getStationRealKpi") == polled.slots
+
+
+def test_it_ends_before_the_disk_is_full(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.list_plants()
+    full_from = NOW + timedelta(minutes=20)
+
+    def usage(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=room.LAST_FREE_BYTES - (site.clock.now() >= full_from), total=10**12)
+
+    monkeypatch.setattr(room.shutil, "disk_usage", usage)
+    polled = site.poll(timedelta(hours=1))
+    assert polled.slots == 4
+    assert polled.stopped is not None
+    assert "nothing more is asked for" in polled.stopped
+    assert site.table("plant_realtime").height == 4
+    before = len(site.simulator.log.calls())
+    with Services.open(site.settings, site.clock) as services:
+        report = run_work(services, build=False)
+    assert report.failures == [polled.stopped]
+    assert len(site.simulator.log.calls()) == before

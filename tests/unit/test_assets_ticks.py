@@ -9,8 +9,10 @@ import pytest
 
 from assets import polling, ticks
 from assets.jobs import load_job
+from assets.recording import TICK_TAG
 from assets.resources import Pvms
-from assets.ticks import AT_MOST_EVERY, KEEP_RUNS, REST_AFTER_FAILURES
+from assets.ticks import AT_MOST_EVERY, AT_WORK_WITHIN, KEEP_RUNS, REST_AFTER_FAILURES
+from assets.unfinished import marked
 from pipelines.load.due import note_next_work
 from pipelines.load.request import LoadRequest
 from pipelines.load.request_table import RequestTable, table_file
@@ -44,8 +46,11 @@ def _load() -> None: ...
 def _loop() -> None: ...
 
 
-def _run(instance: dg.DagsterInstance, job: dg.JobDefinition, status: dg.DagsterRunStatus) -> str:
-    run = instance.create_run_for_job(job)
+def _run(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, status: dg.DagsterRunStatus, tick: str | None = None
+) -> str:
+    """A run that has come so far; `tick`: of a sensor's."""
+    run = instance.create_run_for_job(job, tags={TICK_TAG: tick} if tick else {})
     event = {
         dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
         dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
@@ -111,6 +116,21 @@ def test_no_second_run_beside_one_that_is_under_way(instance, pvms, clock) -> No
         assert isinstance(tick(), dg.SkipReason)
 
 
+def test_a_run_that_died_before_it_was_at_work_is_not_waited_for(instance, pvms, clock) -> None:
+    note_next_work(pvms.settings.home, None, clock.now() - timedelta(days=1))
+    run_id = _run(instance, _loop, dg.DagsterRunStatus.STARTED)
+    machine = ManualClock(datetime.now(UTC))
+    assert isinstance(ticks.realtime_tick(instance, pvms, machine), dg.SkipReason)
+    machine.advance(AT_WORK_WITHIN.total_seconds() + 60)
+    with marked(pvms.settings.home, run_id):
+        assert isinstance(ticks.realtime_tick(instance, pvms, machine), dg.SkipReason)
+    assert isinstance(ticks.realtime_tick(instance, pvms, machine), dg.SkipReason)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None and run.status is dg.DagsterRunStatus.FAILURE
+    machine = ManualClock(_ended(instance))
+    assert isinstance(ticks.realtime_tick(instance, pvms, machine), dg.RunRequest)
+
+
 def test_failures_in_a_row_make_it_rest_longer(instance, pvms, clock) -> None:
     for rest in REST_AFTER_FAILURES:
         _run(instance, _load, dg.DagsterRunStatus.FAILURE)
@@ -139,13 +159,17 @@ def test_the_loop_waits_for_an_inventory_and_goes_on_at_once(instance, pvms, clo
     assert isinstance(ticks.realtime_tick(instance, pvms, ManualClock(_ended(instance))), dg.RunRequest)
 
 
-def test_old_runs_of_the_loop_are_deleted_and_no_others(instance) -> None:
-    old_loop = _run(instance, _loop, dg.DagsterRunStatus.SUCCESS)
-    running = _run(instance, _loop, dg.DagsterRunStatus.STARTED)
-    load = _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
-    ticks.tidy_tick(instance, ManualClock(_ended(instance)))
-    assert {run.run_id for run in instance.get_runs()} == {old_loop, running, load}
-    clock = ManualClock(_ended(instance) + KEEP_RUNS + timedelta(minutes=1))
-    reason = ticks.tidy_tick(instance, clock)
-    assert "Deleted 1 runs" in str(reason.skip_message)
-    assert {run.run_id for run in instance.get_runs()} == {running, load}
+def test_old_runs_of_ticks_are_deleted_and_no_others(instance) -> None:
+    started = [
+        _run(instance, job, dg.DagsterRunStatus.SUCCESS, tick=tick)
+        for job, tick in ((_loop, "realtime"), (_load, "work"))
+    ]
+    failed = _run(instance, _load, dg.DagsterRunStatus.FAILURE, tick="work")
+    running = _run(instance, _loop, dg.DagsterRunStatus.STARTED, tick="realtime")
+    by_hand = _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
+    machine = ManualClock(_ended(instance))
+    ticks.tidy_tick(instance, machine)
+    assert {run.run_id for run in instance.get_runs()} == {*started, failed, running, by_hand}
+    machine.advance((KEEP_RUNS + timedelta(minutes=1)).total_seconds())
+    assert "Deleted 3 runs" in str(ticks.tidy_tick(instance, machine).skip_message)
+    assert {run.run_id for run in instance.get_runs()} == {running, by_hand}

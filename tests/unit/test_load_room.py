@@ -48,3 +48,15 @@ def test_nothing_starts_without_room_for_a_build(tmp_path: Path, monkeypatch: py
     sentence = room.lacks_room(tmp_path)
     assert sentence is not None
     assert str(tmp_path) in sentence
+
+
+def test_a_run_under_way_goes_on_until_what_it_lands_could_not_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _free(monkeypatch, room.LAST_FREE_BYTES)
+    assert room.fills_up(tmp_path) is None
+    with (tmp_path / "warehouse.duckdb").open("wb") as warehouse:
+        warehouse.truncate(room.LAST_FREE_BYTES + 1)
+    sentence = room.fills_up(tmp_path)
+    assert sentence is not None
+    assert "nothing more is asked for" in sentence
