@@ -3,7 +3,7 @@
 Assets of different partitions can't share an asset job, so this is an op that records their events itself.
 """
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -13,12 +13,14 @@ from assets.extraction import POOL, fail_if_failed
 from assets.loading import load_and_record
 from assets.resources import RESOURCE, Pvms, as_resource
 from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
+from pipelines.northbound.clock import SystemClock
 
 
 class LoadConfig(dg.Config):
     """What the job loads; dates as text (2025-03-30), empty lists mean all.
 
-    Without dates: what is worth most now, of all that is wanted.
+    Without dates: what is worth most now, of all that is wanted, for `minutes` at most (0: until all is done that can
+    be done now).
     """
 
     start: str = ""
@@ -26,15 +28,17 @@ class LoadConfig(dg.Config):
     datasets: list[str] = Field(default_factory=list)
     plants: list[str] = Field(default_factory=list)
     wait: bool = False
+    minutes: int = Field(default=0, ge=0)
     force: bool = False
     refresh_inventory: bool = False
     why: str = "load job"
     fail_on_failures: bool = True
 
-    def as_request(self) -> LoadRequest | WorkRequest:
-        """The request that the core understands; ValueError for a text that is no date."""
+    def as_request(self, now: datetime) -> LoadRequest | WorkRequest:
+        """The request that the core understands; ValueError for a text that is no date. `now` is aware."""
         if not self.start and not self.end:
-            return WorkRequest(wait=self.wait)
+            stop_at = now + timedelta(minutes=self.minutes) if self.minutes else None
+            return WorkRequest(wait=self.wait, stop_at=stop_at)
         return LoadRequest(
             start=date.fromisoformat(self.start),
             end=date.fromisoformat(self.end),
@@ -59,7 +63,8 @@ OP: Final = "load_dates"
 )
 def load_op(context: dg.OpExecutionContext, config: LoadConfig) -> LoadReport:
     """Load, and return the report."""
-    report = load_and_record(context, context.resources.pvms, config.as_request())
+    pvms: Pvms = context.resources.pvms
+    report = load_and_record(context, pvms, config.as_request((pvms.clock or SystemClock()).now()))
     if config.fail_on_failures:
         fail_if_failed(report)
     return report
@@ -80,10 +85,17 @@ def load_job(pvms: Pvms) -> dg.JobDefinition:
     return load
 
 
-def run_config(request: LoadRequest | WorkRequest, *, fail_on_failures: bool, quiet: bool = False) -> dg.RunConfig:
-    """The job's configuration for a request; `quiet` prints no events."""
+def run_config(
+    request: LoadRequest | WorkRequest,
+    *,
+    fail_on_failures: bool,
+    quiet: bool = False,
+    works_for: timedelta = timedelta(0),
+) -> dg.RunConfig:
+    """The job's configuration for a request; `quiet` prints no events. `works_for`: how long one without dates may."""
     if isinstance(request, WorkRequest):
-        config = LoadConfig(wait=request.wait, why="work", fail_on_failures=fail_on_failures)
+        minutes = int(works_for / timedelta(minutes=1))
+        config = LoadConfig(wait=request.wait, minutes=minutes, why="work", fail_on_failures=fail_on_failures)
     else:
         config = LoadConfig(
             start=request.start.isoformat(),

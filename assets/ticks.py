@@ -18,7 +18,7 @@ from typing import Final
 
 import dagster as dg
 
-from assets import jobs, polling
+from assets import jobs
 from assets.recording import TICK_TAG
 from assets.resources import Pvms
 from assets.unfinished import declare_failed, has_mark, unfinished
@@ -28,12 +28,16 @@ from pipelines.load.request_table import requests_due
 from pipelines.load.room import lacks_room
 from pipelines.northbound.clock import Clock, SystemClock
 
-WORK_JOB: Final = "load"
+WORK: Final = "work"
+LOOP: Final = "realtime"
 
 LOOK_EVERY = timedelta(seconds=30)
 
 AT_MOST_EVERY: Final = timedelta(minutes=15)
-"""Rest between two runs of the worker: quota that opens call by call is used up in one run, with one build."""
+"""From one worker's beginning to the next one's: quota that opens call by call is used by few runs, with few builds."""
+
+WORKS_FOR: Final = timedelta(hours=1)
+"""A worker that always finds more to do (a quota by the minute) ends after so long, and what it read is published."""
 
 REST_AFTER_FAILURES: Final = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 5, 15, 30))
 """Rest after runs that failed one after the other: one that was killed is made up for at once, and what trying
@@ -56,7 +60,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
     clock, machine = pvms.clock or SystemClock(), SystemClock()
 
     @dg.sensor(
-        name="work",
+        name=WORK,
         job=loading,
         minimum_interval_seconds=int(LOOK_EVERY.total_seconds()),
         default_status=status,
@@ -66,7 +70,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
         return work_tick(context.instance, pvms, clock, machine)
 
     @dg.sensor(
-        name="realtime",
+        name=LOOP,
         job=loop,
         minimum_interval_seconds=int(LOOK_EVERY.total_seconds()),
         default_status=status,
@@ -95,18 +99,17 @@ def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: C
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    rest = _rest(instance, pvms.settings.home, WORK_JOB, machine.now())
+    rest = _rest(instance, pvms.settings.home, WORK, machine.now())
     if rest is not None:
         return rest
     note = next_work(pvms.settings.home)
     if note is not None:
-        # By its own account, since one that failed halfway left no note.
         due = now if requests_due(pvms.settings.home, now) else note.at or now
-        begins = max(due, note.noted_at + AT_MOST_EVERY)
+        begins = max(due, note.begun_at + AT_MOST_EVERY)
         if begins > now:
             return dg.SkipReason(f"There is nothing to do before {_moment(begins)}.")
-    config = jobs.run_config(WorkRequest(), fail_on_failures=True)
-    return dg.RunRequest(run_config=config, tags={TICK_TAG: "work"})
+    config = jobs.run_config(WorkRequest(), fail_on_failures=True, works_for=WORKS_FOR)
+    return dg.RunRequest(run_config=config, tags={TICK_TAG: WORK})
 
 
 def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> Tick:
@@ -117,15 +120,15 @@ def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> T
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)
-    rest = _rest(instance, pvms.settings.home, polling.JOB, machine.now())
-    return rest or dg.RunRequest(tags={TICK_TAG: "realtime"})
+    rest = _rest(instance, pvms.settings.home, LOOP, machine.now())
+    return rest or dg.RunRequest(tags={TICK_TAG: LOOP})
 
 
 def tidy_tick(instance: dg.DagsterInstance, machine: Clock) -> dg.SkipReason:
     """Delete finished runs of ticks that are older than `KEEP_RUNS`; a few at a time, oldest first."""
     before = machine.now() - KEEP_RUNS
     old = instance.get_run_records(
-        filters=dg.RunsFilter(tags={TICK_TAG: ["work", "realtime"]}, statuses=FINISHED, created_before=before),
+        filters=dg.RunsFilter(tags={TICK_TAG: [WORK, LOOP]}, statuses=FINISHED, created_before=before),
         limit=DELETE_AT_ONCE,
         ascending=True,
     )
@@ -134,9 +137,9 @@ def tidy_tick(instance: dg.DagsterInstance, machine: Clock) -> dg.SkipReason:
     return dg.SkipReason(f"Deleted {len(old)} runs of ticks from before {_moment(before)}.")
 
 
-def _rest(instance: dg.DagsterInstance, home: Path, job: str, now: datetime) -> dg.SkipReason | None:
-    """Why no further run of a job starts now: one is under way, or the last ones have failed."""
-    runs = instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=len(REST_AFTER_FAILURES))
+def _rest(instance: dg.DagsterInstance, home: Path, tick: str, now: datetime) -> dg.SkipReason | None:
+    """Why a sensor starts no further run now: one of its own is under way, or its last ones have failed."""
+    runs = instance.get_run_records(filters=dg.RunsFilter(tags={TICK_TAG: tick}), limit=len(REST_AFTER_FAILURES))
     under_way = [record for record in runs if not record.dagster_run.is_finished]
     for record in under_way:
         begun = record.start_time and datetime.fromtimestamp(record.start_time, tz=UTC)

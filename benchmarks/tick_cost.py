@@ -17,6 +17,7 @@ import dagster as dg
 from assets import polling, ticks
 from assets.instance import open_instance
 from assets.partitions import PLANTS
+from assets.recording import TICK_TAG
 from assets.resources import Pvms
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.load.due import note_next_work
@@ -29,7 +30,7 @@ RUNS: Final = 24
 TICKS: Final = 50
 
 
-@dg.job(name=ticks.WORK_JOB)
+@dg.job(name="load")
 def loading() -> None:
     """A job of the worker's name; only its runs' records count here."""
 
@@ -52,9 +53,9 @@ def fill(home: Path, plants: int) -> None:
 
 def record_runs(instance: dg.DagsterInstance) -> None:
     """A day's runs of both jobs, all well ended."""
-    for job in (loading, loop):
+    for job, tick in ((loading, ticks.WORK), (loop, ticks.LOOP)):
         for _ in range(RUNS):
-            run = instance.create_run_for_job(job)
+            run = instance.create_run_for_job(job, tags={TICK_TAG: tick})
             event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job.name)
             instance.report_dagster_event(event, run.run_id)
 

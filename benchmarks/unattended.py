@@ -61,11 +61,11 @@ REPORTS_SETTLE: Final = timedelta(hours=6)
 SLACK: Final = ticks.AT_MOST_EVERY + timedelta(minutes=2)
 """How long after a partition came due it may be missing: the rest between two workers, and a step of time."""
 
-PATIENCE_S: Final = 600.0
+PATIENCE_S: Final = 2400.0
 """Seconds of the machine in which nothing moves, after which something is broken."""
 
 MARK: Final = "UNATTENDED_MARK"
-WORK, LOOP = ticks.WORK_JOB, polling.JOB
+LOOP: Final = polling.JOB
 
 APIA: Final = Town("Upolu", "Samoa", -13.92, -171.75, "Pacific/Apia")
 PAGO_PAGO: Final = Town("Tutuila", "American Samoa", -14.3, -170.72, "Pacific/Pago_Pago")
@@ -147,7 +147,7 @@ class Stage:
             note = next_work(self.settings.home)
             moments = [now + STEP, self.end]
             if note is not None and note.at is not None:
-                moments.append(max(note.at, note.noted_at + ticks.AT_MOST_EVERY))
+                moments.append(max(note.at, note.begun_at + ticks.AT_MOST_EVERY))
             until = min(moment for moment in moments if moment > now)
             self.clock.sleep((until - now).total_seconds())
 
@@ -272,8 +272,8 @@ def write_env(folder: Path, simulator: Simulator) -> None:
 def on_stage(folder: Path, settings: Settings, keeper: TimeKeeper, end: datetime) -> Iterator[Stage]:
     """Start the UI; at the end interrupt it, as Ctrl-C does."""
     mark = f"{folder.name}-{os.getpid()}"
-    here = str(Path(__file__).parent)
-    environment = {**os.environ, MARK: mark, PORT_VARIABLE: str(keeper.port), "PYTHONPATH": here}
+    places = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, MARK: mark, PORT_VARIABLE: str(keeper.port), "PYTHONPATH": os.pathsep.join(places)}
     with open_instance(settings) as instance, closing(SharedClock(keeper.port)) as clock:
         with (folder / "ui.log").open("wb") as log:
             command = [sys.executable, __file__, "--serve", str(folder)]

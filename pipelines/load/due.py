@@ -18,17 +18,17 @@ FILE: Final = "next_work.json"
 
 @dataclass(frozen=True, slots=True)
 class NextWork:
-    """What the last worker left: when to go on (aware; None: nothing is known of), and when it ended."""
+    """What the last worker left: when to go on (aware; None: nothing is known of), and when it had begun."""
 
     at: datetime | None
-    noted_at: datetime
+    begun_at: datetime
 
 
-def note_next_work(home: Path, at: datetime | None, now: datetime) -> None:
+def note_next_work(home: Path, at: datetime | None, begun_at: datetime) -> None:
     """Write down when there is work again."""
     paths = paths_of(home)
     paths.state.mkdir(parents=True, exist_ok=True)
-    document = {"at": at.isoformat() if at else None, "noted_at": now.isoformat()}
+    document = {"at": at.isoformat() if at else None, "begun_at": begun_at.isoformat()}
     write_durably(paths.state / FILE, orjson.dumps(document))
 
 
@@ -39,7 +39,7 @@ def next_work(home: Path) -> NextWork | None:
         at = document["at"]
         return NextWork(
             datetime.fromisoformat(at) if at else None,
-            datetime.fromisoformat(document["noted_at"]),
+            datetime.fromisoformat(document["begun_at"]),
         )
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

@@ -187,7 +187,7 @@ class Worker:
                     self.report.wait_for(Waiting(source.dataset, calls, cells, until, self.closed_why.get(source.name)))
         wake = self._wake()
         self.report.next_work_at = None if wake == NEVER else wake
-        note_next_work(self.services.settings.home, self.report.next_work_at, now)
+        note_next_work(self.services.settings.home, self.report.next_work_at, self.begun_at)
         note_size(self.services.settings.home, now)
         settle_requests(self.services.requests, self.services.coverage, self.report, now)
         if self.build and needs_build(self.services, self.report):

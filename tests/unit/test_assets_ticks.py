@@ -47,10 +47,12 @@ def _loop() -> None: ...
 
 
 def _run(
-    instance: dg.DagsterInstance, job: dg.JobDefinition, status: dg.DagsterRunStatus, tick: str | None = None
+    instance: dg.DagsterInstance, job: dg.JobDefinition, status: dg.DagsterRunStatus, *, by_hand: bool = False
 ) -> str:
-    """A run that has come so far; `tick`: of a sensor's."""
-    run = instance.create_run_for_job(job, tags={TICK_TAG: tick} if tick else {})
+    """A run that a tick has started, or a person, and that has come so far."""
+    run = instance.create_run_for_job(
+        job, tags={} if by_hand else {TICK_TAG: ticks.LOOP if job is _loop else ticks.WORK}
+    )
     event = {
         dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
         dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
@@ -111,6 +113,7 @@ def test_no_second_run_beside_one_that_is_under_way(instance, pvms, clock) -> No
     looks = ((_load, lambda: ticks.work_tick(instance, pvms, clock, clock)),)
     looks += ((_loop, lambda: ticks.realtime_tick(instance, pvms, clock)),)
     for job, tick in looks:
+        _run(instance, job, dg.DagsterRunStatus.STARTED, by_hand=True)
         assert isinstance(tick(), dg.RunRequest)
         _run(instance, job, dg.DagsterRunStatus.STARTED)
         assert isinstance(tick(), dg.SkipReason)
@@ -160,13 +163,10 @@ def test_the_loop_waits_for_an_inventory_and_goes_on_at_once(instance, pvms, clo
 
 
 def test_old_runs_of_ticks_are_deleted_and_no_others(instance) -> None:
-    started = [
-        _run(instance, job, dg.DagsterRunStatus.SUCCESS, tick=tick)
-        for job, tick in ((_loop, "realtime"), (_load, "work"))
-    ]
-    failed = _run(instance, _load, dg.DagsterRunStatus.FAILURE, tick="work")
-    running = _run(instance, _loop, dg.DagsterRunStatus.STARTED, tick="realtime")
-    by_hand = _run(instance, _load, dg.DagsterRunStatus.SUCCESS)
+    started = [_run(instance, job, dg.DagsterRunStatus.SUCCESS) for job in (_loop, _load)]
+    failed = _run(instance, _load, dg.DagsterRunStatus.FAILURE)
+    running = _run(instance, _loop, dg.DagsterRunStatus.STARTED)
+    by_hand = _run(instance, _load, dg.DagsterRunStatus.SUCCESS, by_hand=True)
     machine = ManualClock(_ended(instance))
     ticks.tidy_tick(instance, machine)
     assert {run.run_id for run in instance.get_runs()} == {*started, failed, running, by_hand}

@@ -20,7 +20,7 @@ def test_a_note_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_damaged_note_is_no_note(tmp_path: Path) -> None:
     note_next_work(tmp_path, NOON, NOON)
-    for damaged in (b"{", b"[]", b'{"at": 5, "noted_at": "x"}', b'{"at": null}'):
+    for damaged in (b"{", b"[]", b'{"at": 5, "begun_at": "x"}', b'{"at": null}'):
         (paths_of(tmp_path).state / FILE).write_bytes(damaged)
         assert next_work(tmp_path) is None
 
