@@ -110,10 +110,17 @@ def parse_project(home: Path, project: Path | None = None) -> Path:
     folder = project or project_folder()
     manifest = paths.dbt / "parsed" / "manifest.json"
     newest = max(each.stat().st_mtime for each in folder.rglob("*") if each.is_file())
-    if manifest.exists() and manifest.stat().st_mtime >= newest:
+
+    def is_current() -> bool:
+        return manifest.exists() and manifest.stat().st_mtime >= newest
+
+    if is_current():
         return manifest
     manifest.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(home), _environment(dbt_environment(home)):
+        if is_current():
+            # The web server's process and the daemon's begin at the same time; one of them parses.
+            return manifest
         log = manifest.with_name("parse.log")
         result = _invoke(["parse", *_project_arguments(paths, folder, target="parsed")], log)
     if not result.success:
