@@ -31,5 +31,5 @@ def test_two_hours_unattended_bring_all_that_is_due_though_a_run_and_the_daemon_
     calls = figures["calls"]
     assert calls["login"] <= 4
     assert 4 <= calls["getAlarmList"] <= 8
-    grown = figures["kilobytes a plant and day"]
-    assert grown["all"] > grown["lake"] > 0
+    # Stated, so that whoever changes it sees it; two hours hold one worker and two loops.
+    assert figures["kilobytes a plant and day"]["Dagster's runs and events"] > 0
