@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,9 +10,12 @@ import pytest
 from dagster_bench import DAY, NOW, Bench, bench, metadata_of, no_dbt
 
 from assets.polling import JOB, OP, realtime_job
+from assets.recording import TICK_TAG
 from assets.resources import Pvms
+from assets.ticks import KEEP_RUNS, LOOP, tidy_tick
 from assets.unfinished import unfinished
 from pipelines.lake.publish import open_published
+from pipelines.northbound.clock import ManualClock
 from pipelines.simulator.world import build_world
 
 pytestmark = pytest.mark.slow
@@ -41,7 +44,8 @@ def poll(one: Bench, minutes: int = 60) -> dg.DagsterRun:
     """Run the job in this process, as the daemon does in one of its own."""
     job = realtime_job(Pvms(one.settings, clock=one.clock))
     config = {"ops": {OP: {"config": {"minutes": minutes}}}}
-    done = job.execute_in_process(instance=one.instance, run_config=config, raise_on_error=False)
+    tags = {TICK_TAG: LOOP}
+    done = job.execute_in_process(instance=one.instance, run_config=config, raise_on_error=False, tags=tags)
     assert done.dagster_run.job_name == JOB
     return done.dagster_run
 
@@ -61,6 +65,10 @@ def test_an_hour_of_polls_is_one_run_and_is_published(listed: Bench) -> None:
     assert rows == {"plant_realtime": 12, "device_realtime": 36}
     assert {f"{NOW.date()}|{listed.plant}"} == listed.partitions("alarms")
     assert unfinished(listed.home) == []
+    # A week later the run goes; what it has completed stays known.
+    tidy_tick(listed.instance, ManualClock(datetime.now(UTC) + KEEP_RUNS + timedelta(hours=1)))
+    assert listed.instance.get_run_by_id(run.run_id) is None
+    assert {f"{NOW.date()}|{listed.plant}"} == listed.partitions("alarms")
     connection = open_published(listed.home)
     try:
         assert connection.sql("select count(*) from raw.plant_realtime").fetchall() == [(12,)]
