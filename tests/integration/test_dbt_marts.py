@@ -374,6 +374,20 @@ def test_energies_of_a_battery_plant_stay_apart(warehouse) -> None:
     assert row["is_provisional"]
 
 
+def test_the_recorded_identities_hold_in_the_marts(warehouse) -> None:
+    """A public recording of a plant with a battery: the identities that the KPIs rest on, to the digit served."""
+    row = _day(warehouse, "home")
+    pv, ac = row["pv_energy_kwh"], row["ac_energy_kwh"]
+    bought, used, fed = row["purchased_energy_kwh"], row["consumption_kwh"], row["feed_in_energy_kwh"]
+    charged, discharged = row["battery_charged_energy_kwh"], row["battery_discharged_energy_kwh"]
+    digit = pytest.approx
+    assert ac == digit(pv - charged + discharged, abs=0.005)
+    assert row["self_used_pv_energy_kwh"] == digit(pv - fed, abs=0.005)
+    assert row["self_provided_energy_kwh"] == digit(used - bought, abs=0.005)
+    assert ac + bought == digit(used + fed, abs=0.015)
+    assert row["specific_yield_kwh_kwp"] == digit(pv / 7.2)
+
+
 def test_what_is_not_known_is_null_and_told(warehouse) -> None:
     home = _day(warehouse, "home")
     # 99 kWh/m2 a day can't be, and 0,0 is no place on land.
