@@ -1,4 +1,5 @@
-"""What a run of a backfill is a part of. Dagster splits a backfill of plants x dates into one run per date.
+"""What a run of a backfill is a part of. Dagster splits a backfill of plants x dates into many runs, one
+per plant or per date.
 
 So that they cost no more calls than one run would, the first of them reads the whole target; the others find it in
 coverage. What one of them has walked stands in the request table, under the backfill's and the asset's name.

@@ -32,6 +32,9 @@ RESTARTS_WITHIN_SECONDS: Final = 3600.0
 
 LOCATION: Final = ("-m", "assets.definitions")
 
+PATIENCE: Final = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}
+"""On a busy machine a run takes over a minute to start; Dagster's own 60 s would call it failed."""
+
 Child = subprocess.Popen[bytes]
 Start = Callable[[], Child]
 
@@ -60,6 +63,7 @@ def run_ui(settings: Settings, port: int, say: Callable[[str], None], *, locatio
 def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None], location: Sequence[str]) -> int:
     chosen = port or free_port()
     environment = {
+        **PATIENCE,
         **os.environ,
         "DAGSTER_HOME": str(home),
         "PVMS_HOME": str(settings.home),

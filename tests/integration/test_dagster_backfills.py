@@ -1,4 +1,4 @@
-"""A backfill is one run per date; together they ask no more than one run would. Without the daemon, and without dbt."""
+"""A backfill is many runs; together they ask no more than one run would. Without the daemon, and without dbt."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta

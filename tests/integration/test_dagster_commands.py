@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -312,10 +313,10 @@ def parameters(dataset: str, key: str) -> dict[str, Any]:
 
 
 @contextmanager
-def ui(fleet: Fleet, number: signal.Signals) -> Iterator[int]:
-    """`pvms ui` from the moment it serves until a signal ends it."""
+def ui(fleet: Fleet, number: signal.Signals, *command: str) -> Iterator[int]:
+    """`pvms ui`, or a command like it, from the moment it serves until a signal ends it."""
     port = free_port()
-    process = fleet.start("pvms", "ui", "--port", str(port), together=True)
+    process = fleet.start(*(command or ("pvms", "ui")), "--port", str(port), together=True)
     # Read to its end, which comes when every process that holds the pipe has ended: a full pipe would stop them.
     rest = Thread(target=lambda: deque(process.stdout or (), maxlen=0))
     try:
@@ -365,5 +366,8 @@ def ask(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
         data=json.dumps({"query": query, "variables": variables or {}}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["data"]
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as refused:
+        raise AssertionError(refused.read().decode()) from refused
