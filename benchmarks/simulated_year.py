@@ -11,7 +11,9 @@ each run of a seed is like the last.
 
 Seen on a busy machine of 2 cores: 14 days with a backlog of 12 (rolling window, faults, in turn), 1,673
 calls, 82 s of CPU with all starts: no avoidable call, each of 21,598 periods once, backlog 1.0002 times the least. A
-whole year was never run to its end.
+whole year under the rolling window was run once, with a pace that refusals for no reason slowed for a month each:
+40,374 calls, 40 ms of CPU each, no 407 of the quota's, but the backlog was not done in the year (43 calls a day of 70).
+The pace has been mended since, and the year has not been run again.
 
 Exit code 0 if every rule of the vendor was kept, every wanted period has exactly one row, and the backlog was done
 within 5 % (in short runs: a day or two) of the time that the quota alone allows; else 1.
