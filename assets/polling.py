@@ -1,5 +1,6 @@
 """The job `realtime`: an hour of polling in one run, for a run of Dagster's own costs more than a poll."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -60,7 +61,8 @@ def poll_and_record(context: Context, pvms: Pvms, length: timedelta) -> Polled:
         if polled.fleet is not None:
             now = services.clock.now()
             for partition in touched_partitions(polled.touched, polled.fleet, services.coverage, now):
-                recorder.completed(partition)
+                # A day of observation is recorded once, not every hour: its event is kept for good.
+                recorder.completed(replace(partition, touched=False))
         if left or needs_build(services, report):
             transformed = build_and_publish(services, pvms.listener)
             record_models(context, home, transformed)
