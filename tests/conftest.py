@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,11 +36,25 @@ def _no_settings_of_this_machine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _settings_end_with_the_test(_no_settings_of_this_machine: None) -> Iterator[None]:
-    """What the code under test sets (DAGSTER_HOME, dbt's variables) doesn't reach the next test."""
+@contextmanager
+def _settings_put_back() -> Iterator[None]:
+    """What the code under test sets (DAGSTER_HOME, dbt's variables) ends here."""
     before = {name: value for name, value in os.environ.items() if _is_setting(name)}
     yield
     for name in [name for name in os.environ if _is_setting(name) and name not in before]:
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings_end_with_the_module(_no_settings_of_this_machine: None) -> Iterator[None]:
+    """What a module's fixtures set doesn't reach the next module."""
+    with _settings_put_back():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _settings_end_with_the_test(_settings_end_with_the_module: None) -> Iterator[None]:
+    """What a test sets doesn't reach the next test."""
+    with _settings_put_back():
+        yield
