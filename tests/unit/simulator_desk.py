@@ -76,6 +76,7 @@ class SmallWorld:
             "latitude": None,
         }
         return SimpleNamespace(
+            there=lambda now_ms: True,
             id=-1000 - number,
             sn=f"SN{number}",
             served_sn="null" if kind in (39, 47) else f"SN{number}",
