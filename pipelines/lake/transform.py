@@ -212,7 +212,7 @@ def _raise_if_disk_full(runs: Sequence[Any]) -> None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles: dbt's hundred thousand objects stay until the end, and it never finds any."""
+    """Without Python's search for cycles, which goes through all of dbt's objects again and again while they stay."""
     enabled = gc.isenabled()
     gc.disable()
     try:
