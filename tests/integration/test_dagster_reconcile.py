@@ -19,6 +19,8 @@ from pipelines.lake.coverage import Coverage
 from pipelines.load.request import DEFAULT_DATASETS, UsageError
 from pipelines.simulator.world import World, build_world
 
+pytestmark = pytest.mark.slow
+
 NEXT = DAY + timedelta(days=1)
 DATASETS = ("plant_hourly", "plant_daily", "plant_yearly", "alarms")
 

@@ -231,7 +231,7 @@ def test_a_vendor_who_grants_half_is_met_at_half_the_pace() -> None:
 
 def test_a_refusal_for_no_reason_costs_a_proven_pace_nothing() -> None:
     """The counter went at its even pace for days; then a 407 comes every third day that no quota explains."""
-    vendor, days = Vendor("bucket", 2), 40
+    vendor, days = Vendor("bucket", 2), 24
     whims = iter([START + number * DAY for number in range(8, days - 3, 3)])
     whim, now = next(whims), START
     with two_processes() as (ledger, _):
