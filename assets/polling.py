@@ -9,6 +9,7 @@ from pydantic import Field
 
 from assets.extraction import fail_if_failed
 from assets.instance import kept_open
+from assets.loading import look_at
 from assets.partitions import partition_plan
 from assets.reconcile import reconcile
 from assets.recording import Context, RecordingListener
@@ -37,7 +38,7 @@ class PollConfig(dg.Config):
     name=OP,
     required_resource_keys={RESOURCE},
     pool=POOL,
-    description="Polls plants and devices every 5 minutes and alarms every 30, then publishes the warehouse.",
+    description="Polls plants and devices every 5 minutes and alarms every 30, then publishes and looks at it.",
 )
 def poll_op(context: dg.OpExecutionContext, config: PollConfig) -> None:
     """Poll for the configured time."""
@@ -45,7 +46,7 @@ def poll_op(context: dg.OpExecutionContext, config: PollConfig) -> None:
 
 
 def poll_and_record(context: Context, pvms: Pvms, length: timedelta) -> Polled:
-    """Poll for so long, record it, build and publish the warehouse once at the end.
+    """Poll for so long, record it; at the end build and publish the warehouse once, and look at it.
 
     Raises:
         dagster.Failure: a call failed; what was polled is kept and published.
@@ -70,6 +71,7 @@ def poll_and_record(context: Context, pvms: Pvms, length: timedelta) -> Polled:
                 # A killed process may have taken events with it.
                 reconcile(pvms.settings, context.instance, services.clock.now())
             forget(home, left)
+            look_at(context, pvms, transformed)
     for failure in report.failures:
         context.log.warning(failure)
     context.log.info(f"{report.as_dict()}")

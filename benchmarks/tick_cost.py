@@ -1,7 +1,11 @@
 """What one tick of the sensors costs, for 10, 100 and 1,000 plants with a year of dates.
 
-`python benchmarks/tick_cost.py` makes a home whose coverage knows every plant and day, and a Dagster instance on
-SQLite with the plants as partitions and a day's runs, then takes the CPU time of ticks that start nothing.
+`python benchmarks/tick_cost.py [--plants 10 100 1000]` makes a home whose coverage knows every plant and day, and a
+Dagster instance on SQLite with the plants as partitions and a day's runs, then takes the CPU time of ticks that start
+nothing.
+
+Seen on 2 cores: a tick of `work` takes 11 to 15 ms of CPU with 10 plants, 15 with 100 and 13 with 1,000, one of
+`tidy` 12. It doesn't grow with the fleet.
 """
 
 import argparse
@@ -91,11 +95,14 @@ def measure(plants: int) -> tuple[float, float]:
 
 def main() -> int:
     """Measure and print a table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plants", type=int, nargs="+", default=PLANT_COUNTS)
+    options = parser.parse_args()
     sys.stdout.write("plants  work tick (ms CPU)  tidy tick (ms CPU)\n")
-    for plants in PLANT_COUNTS:
+    for plants in options.plants:
         work, tidy = measure(plants)
         sys.stdout.write(f"{plants:6}  {work:18.1f}  {tidy:18.1f}\n")
+        sys.stdout.flush()
     return 0
 
 

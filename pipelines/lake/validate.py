@@ -7,7 +7,6 @@ once per large batch, on a collected frame.
 from collections.abc import Iterator, Set
 from typing import Final
 
-import pandera.errors
 import polars as pl
 
 from schemas.polars_types import polars_schema
@@ -63,9 +62,11 @@ def _names(columns: Set[str]) -> str:
 
 def _against_schema(table: Table, frame: pl.DataFrame) -> str | None:
     """Types, order, nulls where there must be none, keys that occur twice."""
+    from pandera.errors import SchemaErrors
+
     try:
         validator(table).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
+    except SchemaErrors as error:
         found = error.schema_errors
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         first = str(found[0]).splitlines()[0][:_SENTENCE]

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster_bench import DAY, NOW, Bench, bench, metadata_of, no_dbt
 
+from assets.checks import BY_KEY
+from assets.looks import QUOTA
 from assets.polling import JOB, OP, realtime_job
 from assets.recording import TICK_TAG
 from assets.resources import Pvms
 from assets.ticks import KEEP_RUNS, LOOP, tidy_tick
 from assets.unfinished import unfinished
 from pipelines.lake.publish import open_published
+from pipelines.lake.transform import TransformReport
 from pipelines.northbound.clock import ManualClock
 from pipelines.simulator.world import build_world
 
@@ -50,7 +54,10 @@ def poll(one: Bench, minutes: int = 60) -> dg.DagsterRun:
     return done.dagster_run
 
 
-def test_an_hour_of_polls_is_one_run_and_is_published(listed: Bench) -> None:
+def test_an_hour_of_polls_is_one_run_and_is_published_and_looked_at(
+    listed: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.load.build.run_dbt", lambda *_, **__: TransformReport({"model.a.b": "success"}, 0.0))
     before = listed.calls()
     run = poll(listed)
     assert run.status is dg.DagsterRunStatus.SUCCESS
@@ -65,6 +72,7 @@ def test_an_hour_of_polls_is_one_run_and_is_published(listed: Bench) -> None:
     assert rows == {"plant_realtime": 12, "device_realtime": 36}
     assert {f"{NOW.date()}|{listed.plant}"} == listed.partitions("alarms")
     assert unfinished(listed.home) == []
+    looked_at(listed, run)
     # A week later the run goes; what it has completed stays known.
     tidy_tick(listed.instance, ManualClock(datetime.now(UTC) + KEEP_RUNS + timedelta(hours=1)))
     assert listed.instance.get_run_by_id(run.run_id) is None
@@ -74,6 +82,16 @@ def test_an_hour_of_polls_is_one_run_and_is_published(listed: Bench) -> None:
         assert connection.sql("select count(*) from raw.plant_realtime").fetchall() == [(12,)]
     finally:
         connection.close()
+
+
+def looked_at(one: Bench, run: dg.DagsterRun) -> None:
+    """Every check has a verdict by this run, and quota and backlog are recorded."""
+    found = one.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(BY_KEY))
+    assert found.keys() == set(BY_KEY)
+    assert {known.run_id for known in found.values()} == {run.run_id}
+    fresh = found[dg.AssetCheckKey(dg.AssetKey(["raw", "plant_realtime"]), "freshness")]
+    assert fresh.status is AssetCheckExecutionRecordStatus.SUCCEEDED
+    assert one.instance.get_latest_materialization_event(QUOTA) is not None
 
 
 def test_a_call_that_fails_among_many_is_no_failed_hour(tmp_path: Path) -> None:
