@@ -120,4 +120,31 @@ OPS: Final = (
             must("last_seen_at", "TIMESTAMPTZ", "Last answer that held it."),
         ),
     ),
+    Table(
+        "clear_sky_day",
+        "ops",
+        None,
+        None,
+        "What a cloudless sky gives the modules of a plant, by pvlib, where the plants file tells tilt and azimuth and "
+        "the coordinates are known. Worked out by the build, once for each day, and again when place or modules "
+        "change. One row per plant and local day, from its first to its newest.",
+        ("plant_code", "local_date"),
+        (
+            PLANT_CODE,
+            must("local_date", "DATE", "The day in the plant's time zone."),
+            Column(
+                "irradiation_kwh_m2",
+                "DOUBLE",
+                "Irradiation of the day in the plane of the modules in kWh/m2, an upper bound; 0 in the polar night.",
+                unit="kWh/m2",
+                nullable=False,
+            ),
+            must("latitude", "DOUBLE", "Latitude that it was worked out for, in degrees, north positive."),
+            must("longitude", "DOUBLE", "Longitude that it was worked out for, in degrees, east positive."),
+            must("time_zone", "VARCHAR", "IANA time zone that bounds the day."),
+            must("tilt_deg", "DOUBLE", "Tilt of the modules in degrees, 0 is horizontal."),
+            must("azimuth_deg", "DOUBLE", "Azimuth of the modules in degrees, clockwise from north."),
+            must("method", "VARCHAR", "Models and steps that it was worked out by."),
+        ),
+    ),
 )

@@ -25,8 +25,9 @@ from pipelines.lake.paths import paths_of
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES, Table
 
-KEPT_ELSEWHERE: Final = frozenset({"api_calls", "coverage"})
-"""Tables of the catalog that the lake does not hold: they live in SQLite and reach the warehouse as frames."""
+KEPT_ELSEWHERE: Final = frozenset({"api_calls", "coverage", "clear_sky_day"})
+"""Tables of the catalog that the lake does not hold: they live in SQLite and reach the warehouse as frames, or the
+build works them out (`pipelines.lake.clear_sky`)."""
 
 
 @dataclass(frozen=True, slots=True)

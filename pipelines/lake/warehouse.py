@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 
+from pipelines.lake import clear_sky
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, opened, wal_of
 from pipelines.lake.database import build_lock as build_lock
 from pipelines.lake.durable import full_disk_as_sentence
@@ -55,11 +56,13 @@ def prepare_build(
     threads: int = DUCKDB_THREADS,
     memory_limit: str = DUCKDB_MEMORY,
     tables: Mapping[str, Table] = TABLES,
+    now: datetime | None = None,
 ) -> Path:
     """Make schemas raw and ops of the private database show the lake as it is now; its path.
 
     `api_calls` and `coverage` have the columns of their ops tables; `overrides` are the owner's files by table
-    name. Waiting parts are not shown: fold first. All or nothing: a kill leaves the views as they were.
+    name. Waiting parts are not shown: fold first. All or nothing: a kill leaves the views as they were. Clear-sky days
+    are worked out up to `now` (default: the machine's clock).
 
     Raises:
         WarehouseBusy: another program has the private database open.
@@ -79,11 +82,16 @@ def prepare_build(
             for table in tables.values():
                 if table.schema == "raw":
                     _make_view(connection, table, paths.lake, files.get(table.name, []))
+                elif table.name == clear_sky.TABLE:
+                    clear_sky.make_table(connection)
+                    connection.execute(comments_sql(table, "table"))
                 else:
                     _make_ops_table(connection, table, paths, files.get(table.name, []), frames.get(table.name))
             _drop_unknown_views(connection, tables.values())
             for name, frame in (overrides or {}).items():
                 _make_override_table(connection, name, frame)
+            if overrides and clear_sky.TABLE in tables:
+                clear_sky.refresh_clear_sky(connection, now or datetime.now(UTC))
             _record(connection, lake, paths.lake, files)
             connection.execute("commit")
     return paths.build_db

@@ -77,6 +77,7 @@ def prepare(services: Services) -> None:
         overrides=override_frames(services),
         threads=services.settings.duckdb_threads,
         memory_limit=services.settings.duckdb_memory,
+        now=services.clock.now(),
     )
 
 
@@ -91,33 +92,45 @@ def override_frames(services: Services) -> dict[str, pl.DataFrame]:
     """The owner's files as tables of schema ops (`schemas.owner_tables`); devices are named by their id."""
     settings = services.settings
     devices = read_devices_file(settings.devices_file)
-    listed = None if devices.is_empty() else current_fleet(services).devices
+    known = None if devices.is_empty() else known_devices(services)
     return {
         "plant_overrides": read_plants_file(settings.plants_file),
-        "device_overrides": devices_by_id(listed, devices, settings.devices_file),
+        "device_overrides": devices_by_id(known, devices, settings.devices_file),
         "tariffs": read_tariffs_file(settings.tariffs_file),
         "targets": read_targets_file(settings.targets_file),
     }
 
 
-def devices_by_id(listed: pl.DataFrame | None, devices: pl.DataFrame, path: Path | None = None) -> pl.DataFrame:
+def known_devices(services: Services) -> pl.DataFrame:
+    """Every device that was ever listed, those first that were seen last: the owner's word of a device holds for the
+    rows that it sent, also when it is gone."""
+    return services.lake.read("devices").sort("last_seen_at", "device_id", descending=[True, False])
+
+
+def devices_by_id(known: pl.DataFrame | None, devices: pl.DataFrame, path: Path | None = None) -> pl.DataFrame:
     """The devices file with serial numbers resolved to ids, of the device itself and of the one it replaced.
 
-    `listed` has device_id and device_sn of the known devices; None where none is known.
+    `known` has device_id and device_sn of the known devices, None where none is; of several with one serial number the
+    first counts.
 
     Raises:
         SettingsError: a device stands twice, by its id and its serial number, or replacements run in a circle.
     """
-    if devices.is_empty() or listed is None:
+    if devices.is_empty() or known is None:
         return devices.with_columns(pl.lit(None, pl.Int64()).alias("replaces_device_id"))
-    listed = listed.select("device_sn", pl.col("device_id").alias("_found"))
-    by_serial = listed.drop_nulls("device_sn").unique("device_sn")
-    by_name = pl.concat([by_serial, listed.select(pl.col("_found").cast(pl.String()).alias("device_sn"), "_found")])
+    known = known.select("device_sn", pl.col("device_id").alias("_found"))
+    by_serial = known.drop_nulls("device_sn").unique("device_sn", keep="first", maintain_order=True)
+    by_name = pl.concat([by_serial, known.select(pl.col("_found").cast(pl.String()).alias("device_sn"), "_found")])
     devices = (
         devices.join(by_serial, on="device_sn", how="left")
         .with_columns(pl.coalesce("device_id", "_found").alias("device_id"))
         .drop("_found")
-        .join(by_name.unique("device_sn"), left_on="replaces_device", right_on="device_sn", how="left")
+        .join(
+            by_name.unique("device_sn", keep="first", maintain_order=True),
+            left_on="replaces_device",
+            right_on="device_sn",
+            how="left",
+        )
         .rename({"_found": "replaces_device_id"})
     )
     twins = devices.drop_nulls("device_id").filter(pl.col("device_id").is_duplicated())["device_id"].unique()

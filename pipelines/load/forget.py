@@ -46,7 +46,7 @@ def rows_to_forget(services: Services, wanted: Forgetting) -> dict[str, int]:
     """How many rows of each table would go; nothing is changed."""
     found: dict[str, int] = {}
     for name, table in services.lake.tables.items():
-        test = _test(table, wanted)
+        test = _test(services, table, wanted)
         if test is not None:
             number = services.lake.read(name, [table.columns[0].name], where=test).height
             found |= {name: number} if number else {}
@@ -67,7 +67,7 @@ def forget(services: Services, wanted: Forgetting, progress: Progress = lambda s
     services.lake.fold()
     gone = 0
     for number, (name, table) in enumerate(services.lake.tables.items(), 1):
-        test = _test(table, wanted)
+        test = _test(services, table, wanted)
         if test is not None:
             gone += _forget_rows(services, name, test)
         progress("forget", number, len(services.lake.tables))
@@ -90,12 +90,16 @@ def _without(frame: pl.DataFrame, test: pl.Expr) -> pl.DataFrame:
     return frame.filter(~test.fill_null(value=False))
 
 
-def _test(table: Table, wanted: Forgetting) -> pl.Expr | None:
+def _test(services: Services, table: Table, wanted: Forgetting) -> pl.Expr | None:
     """Which rows of a table go; None if the table holds nothing of the kind."""
     names = {each.name for each in table.columns}
     if wanted.plant is not None:
         if "plant_code" in names:
             return pl.col("plant_code") == wanted.plant
+        if table.name == "account_devices":
+            # Who sees a device goes with it, also if a kill came between the two.
+            left = services.lake.read("devices", ["device_id"], where=pl.col("plant_code") != wanted.plant)
+            return ~pl.col("device_id").is_in(left["device_id"].to_list())
         # Set-aside records are kept as they were sent, and name their plant in some place.
         quoted = orjson.dumps(wanted.plant).decode()
         return pl.col("record").str.contains(quoted, literal=True) if table.name == "quarantine" else None

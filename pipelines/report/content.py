@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from pipelines.report.clear_sky import clear_sky_kwh_kwp
 from pipelines.report.sources import BY_DAY, CELLS, FEWEST_PEERS, PEERS_KM, PLANTS, Figures, Row
 
 ROUND_TRIP_DAYS: Final = 30
@@ -53,7 +52,7 @@ def content_of(figures: Figures, before: Figures, start: date, end: date) -> Con
     days = _every_day(figures.rows(BY_DAY), start, end)
     cells = figures.rows(CELLS)
     _against_peers(plants, figures.peer_ratios())
-    _against_clear_sky(plants, cells)
+    _against_clear_sky(plants)
     plants.sort(key=_rank)
     calendar_days = [each["local_date"] for each in days]
     return Content(
@@ -98,31 +97,20 @@ def _against_peers(plants: Sequence[Row], ratios: Mapping[str, float]) -> None:
             each["peer_gap"] = few if known else "the plant's coordinates are unknown"
 
 
-def _against_clear_sky(plants: Sequence[Row], cells: Sequence[Row]) -> None:
-    """Energy over the clear-sky energy of the same days; null with a reason where the owner told no tilt or azimuth."""
-    yields: dict[str, dict[date, float]] = {}
-    for cell in cells:
-        if cell["specific_yield_kwh_kwp"] is not None:
-            yields.setdefault(cell["plant_code"], {})[cell["local_date"]] = cell["specific_yield_kwh_kwp"]
+def _against_clear_sky(plants: Sequence[Row]) -> None:
+    """Why there is no ratio to the clear-sky energy, where there is none: the mart's reason, else what it lacks."""
     for each in plants:
-        owner, mine = each["owner"], yields.get(each["plant_code"], {})
-        each["clear_sky_pct"] = None
-        each["clear_sky_gap"] = _clear_sky_gap(each, owner, mine)
-        if each["clear_sky_gap"] is None:
-            bound = clear_sky_kwh_kwp(
-                each["latitude"], each["longitude"], each["time_zone"], owner["tilt"], owner["azimuth"], sorted(mine)
-            )
-            most = sum(bound.values())
-            each["clear_sky_pct"] = 100 * sum(mine.values()) / most if most else None
-            each["clear_sky_gap"] = None if most else "the sun did not rise"
+        each["clear_sky_gap"] = None
+        if each["clear_sky_pct"] is None:
+            told = [reason for figure, reason in _reasons(each) if figure == "clear_sky_energy"]
+            lacks = "no PV energy" if not each["days_with_energy"] else "the sun did not rise"
+            each["clear_sky_gap"] = told[0] if told else lacks
 
 
-def _clear_sky_gap(plant: Row, owner: Mapping[str, Any], yields: Mapping[date, float]) -> str | None:
-    if owner.get("tilt") is None or owner.get("azimuth") is None:
-        return "the plants file tells no tilt and azimuth"
-    if plant["latitude"] is None or (plant["latitude"], plant["longitude"]) == (0, 0):
-        return "the plant's coordinates are unknown"
-    return None if yields else "no specific yield"
+def _reasons(plant: Row) -> list[tuple[str, str]]:
+    """What `kpi_gaps` says of a plant's days: figure and reason, each pair once."""
+    parts = [part.split(": ", 1) for part in (plant["kpi_gaps"] or "").split("; ") if ": " in part]
+    return list(dict.fromkeys((figure, reason) for figure, reason in parts))
 
 
 def _rank(plant: Row) -> tuple[bool, float, str]:
@@ -232,11 +220,9 @@ def _gaps(plants: Sequence[Row]) -> list[tuple[str, str, int]]:
     """Why a figure is missing somewhere: figure, reason, number of plants; the most frequent first."""
     counted: Counter[tuple[str, str]] = Counter()
     for each in plants:
-        pairs = {tuple(part.split(": ", 1)) for part in (each["kpi_gaps"] or "").split("; ") if ": " in part}
-        counted.update((figure.replace("_", " "), reason) for figure, reason in pairs)
-        for figure, reason in (("peer yield ratio", each["peer_gap"]), ("clear sky", each["clear_sky_gap"])):
-            if reason:
-                counted[figure, reason] += 1
+        counted.update((figure.replace("_", " "), reason) for figure, reason in _reasons(each))
+        if each["peer_gap"]:
+            counted["peer yield ratio", each["peer_gap"]] += 1
     return [(figure, reason, number) for (figure, reason), number in counted.most_common()]
 
 

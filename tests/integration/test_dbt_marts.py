@@ -151,7 +151,21 @@ def _fill(con: duckdb.DuckDBPyConnection) -> None:
     ]
     _insert(con, "device_history_grid_meter", meter[:-6])
     con.execute("insert into ops.device_overrides (device_id, unit, power_sign) values (3, 'W', -1)")
-    con.execute("insert into ops.plant_overrides (plant_code, dc_kwp, irradiance_plane) values ('berlin', 50, 'poa')")
+    con.execute(
+        """insert into ops.plant_overrides (plant_code, dc_kwp, irradiance_plane, tilt, azimuth) values
+            ('berlin', 50, 'poa', 30, 180), ('home', null, null, 30, 180), ('havana', null, null, 30, 180),
+            ('tromso', 10, null, 30, 180)"""
+    )
+    skies = [("berlin", SPRING, 6.0), ("berlin", SPRING + timedelta(days=1), 7.0), ("tromso", date(2026, 12, 21), 0.0)]
+    modules = {"latitude": 0.0, "longitude": 0.0, "tilt_deg": 30.0, "azimuth_deg": 180.0}
+    _insert(
+        con,
+        "clear_sky_day",
+        [
+            modules | {"plant_code": plant, "local_date": day, "irradiation_kwh_m2": energy}
+            for plant, day, energy in skies
+        ],
+    )
     spring = {"plant_code": "berlin", "local_date": SPRING, "collect_time": _midnight(SPRING, BERLIN)}
     home = {"plant_code": "home", "local_date": SPRING, "collect_time": _midnight(SPRING, BERLIN)}
     days = [
@@ -403,6 +417,27 @@ def test_what_is_not_known_is_null_and_told(warehouse) -> None:
     assert "pv_energy: no report" in unread["kpi_gaps"]
 
 
+def test_clear_sky_energy_is_that_of_the_capacity_or_says_what_lacks(warehouse) -> None:
+    names = ("clear_sky_irradiation_kwh_m2", "clear_sky_energy_kwh", "clear_sky_ratio_pct")
+    berlin = _day(warehouse, "berlin")
+    assert [berlin[name] for name in names] == pytest.approx([6, 50 * 6, 100 * 180 / 300])
+    dark = _day(warehouse, "tromso", date(2026, 12, 21))
+    assert [dark[name] for name in names] == [0, 0, None]
+    assert "clear_sky" not in f"{berlin['kpi_gaps']} {dark['kpi_gaps']}"
+    for plant, day, reason in (
+        ("home", SPRING, "no coordinates"),
+        ("havana", date(2026, 11, 1), "no capacity"),
+        ("sydney", date(2026, 1, 10), "no tilt and azimuth in the plants file"),
+        ("tromso", date(2026, 6, 21), "the day was not worked out"),
+    ):
+        assert f"clear_sky_energy: {reason}" in _day(warehouse, plant, day)["kpi_gaps"]
+    for relation in ("fct_plant_month", "fct_plant_year"):
+        # The second day has no report: the ratio is over the days that have both.
+        row = _one(warehouse, f"select * from marts.{relation} where plant_code = 'berlin'")
+        assert [row[name] for name in names] == pytest.approx([13, 50 * 6 + row["p0_kwp"] * 7, 60])
+        assert row["clear_sky_days"] == 1
+
+
 def test_a_midnight_that_comes_twice_begins_the_day_once(warehouse) -> None:
     row = _day(warehouse, "havana", date(2026, 11, 1))
     assert row["day_start_utc"] == datetime(2026, 11, 1, 0, 0, tzinfo=HAVANA).astimezone(UTC)
@@ -478,7 +513,10 @@ def test_devices_have_their_history_and_plants_say_what_cannot_be_had(warehouse)
     assert "performance_ratio: no irradiation sensor" in gaps["home"]
     assert "peer_yield_ratio: no coordinates" in gaps["home"]
     assert "battery_cycles: no usable_kwh" in gaps["home"]
-    assert "clear_sky_energy: no tilt and azimuth" in gaps["berlin"]
+    assert "clear_sky_energy: no tilt and azimuth" in gaps["sydney"]
+    assert "clear_sky_energy: no coordinates" in gaps["home"]
+    assert "clear_sky_energy: no capacity" in gaps["havana"]
+    assert "clear_sky" not in gaps["berlin"]
     assert "performance_ratio" not in gaps["berlin"]
 
 

@@ -150,6 +150,22 @@ def test_days_of_plants(days: Rows, equal: Callable[..., None]) -> None:
     assert any((row["purchase_cost"] or 0) < 0 for row in days), "a price below zero"
 
 
+def test_a_clear_sky_bounds_what_plants_gave_and_its_absence_has_a_reason(
+    fleet: MixedFleet, days: Rows, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    ratios = [row["clear_sky_ratio_pct"] for row in days if row["clear_sky_ratio_pct"] is not None]
+    assert 60 < max(ratios) < 100
+    # The days that the month's sum is over may hold some without a report: each has its own bound all the same.
+    told = f"plant_code in ('{fleet.home}', '{fleet.sunny}')"
+    reason = "clear_sky_energy: no tilt and azimuth in the plants file"
+    for table in ("fct_plant_day", "dim_plant"):
+        gaps = f"contains(coalesce(kpi_gaps, ''), '{reason}')"
+        assert values(warehouse, f"select count(*) from marts.{table} where ({told}) = ({gaps})") == [0]
+    assert values(
+        warehouse, f"select count(*) from marts.fct_plant_day where {told} and clear_sky_energy_kwh is null"
+    ) == [0]
+
+
 def test_months_of_plants(truth: Truth, days: Rows, equal: Callable[..., None]) -> None:
     rows = months(truth, days)
     equal("marts.fct_plant_month", "plant_code month_start", rows, "days_with_energy > 0")

@@ -82,7 +82,9 @@ def loaded(home) -> Path:
 def empty(tmp_path_factory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A warehouse of the whole catalog before anything was loaded."""
     home = tmp_path_factory.mktemp("home")
-    overrides = {"plant_overrides": pl.DataFrame({"plant_code": ["NE=1"], "tilt": [30.0], "mine": [1]})}
+    overrides = {
+        "plant_overrides": pl.DataFrame({"plant_code": ["NE=1"], "tilt": [30.0], "azimuth": [180.0], "mine": [1]})
+    }
     build_and_publish(home, dict(TABLES), overrides=overrides)
     connection = open_published(home)
     yield connection

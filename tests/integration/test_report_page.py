@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.report.clear_sky import clear_sky_kwh_kwp
 
 EVIL = "</title><script>alert(1)</script>\"'><img src=http://evil.example/x>\n=1+1"
 TABLES = """
@@ -51,7 +49,11 @@ create table marts.fct_plant_day as
         case when plant_code = 'P3' then 2.5e0 when plant_code = 'P4' then 0.5e0 else 0.0e0 end as inverter_down_h,
         case when plant_code = 'P3' and day > date '2026-06-02' then 4.0e0 end as lost_energy_kwh,
         null::double as curtailed_energy_kwh, case when plant_code = 'P4' then 1.0e0 end as clipped_energy_kwh,
-        case when plant_code = 'P6' then 'pv_energy: no report' end as kpi_gaps, null::varchar as kpi_flags,
+        case when plant_code in ('P1', 'P6') then 25.0e0 end as clear_sky_energy_kwh,
+        concat_ws(
+            '; ', case when plant_code = 'P6' then 'pv_energy: no report' end,
+            case when plant_code not in ('P1', 'P6') then 'clear_sky_energy: no tilt and azimuth in the plants file' end
+        ) as kpi_gaps, null::varchar as kpi_flags,
         'final' as report_state, case when plant_code = 'P5' then 'denied' else 'final' end as history_state
     from staging.stg_plants, range(date '2026-06-01', date '2026-07-01', interval 1 day) as days (day);
 create table staging.stg_alarms as
@@ -139,7 +141,11 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     assert "coordinates are unknown" in reader.row("Plant 7")
     assert "50.0 %" in reader.row("Plant 2")
     assert "plane not verified" in reader.row("Plant 2")
+    # 10 of 25 kWh a day; P6 has the bound but no energy.
+    assert "40 %" in next(row for row in reader.rows if "</title>" in row and "300.0" in row)
     assert "no tilt and azimuth" in reader.row("Plant 3")
+    assert "no PV energy" in reader.row("Plant 6")
+    assert "clear sky energy no tilt and azimuth in the plants file 5" in reader.row("clear sky energy")
     assert "0 of 30 days" in reader.row("Plant 6")
     assert "EUR 45.00 150.00 1 30" in reader.row("EUR")
     assert "90 %" in next(row for row in reader.rows if "Plant 2" in row and "240.0" in row)
@@ -157,12 +163,6 @@ def test_inverters_that_were_down_are_there_with_what_they_lost(page: str) -> No
 def test_the_calendar_tells_holes_refusals_and_what_may_change(page: str) -> None:
     for kind, number in (("part", 29), ("deny", 30), ("soon", 6), ("good", 29 * 5)):
         assert len(re.findall(f'class="cell {kind}"', page)) == number, kind
-
-
-def test_clear_sky_is_an_upper_bound_that_knows_seasons() -> None:
-    june, december = date(2026, 6, 21), date(2026, 12, 21)
-    found = clear_sky_kwh_kwp(48.0, 11.0, "Europe/Berlin", 30.0, 180.0, [june, december])
-    assert 2 < found[december] < 6 < found[june] < 10
 
 
 def test_dates_without_data_and_single_plants(home: Path) -> None:

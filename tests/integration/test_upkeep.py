@@ -72,6 +72,10 @@ def fill(home: Path) -> None:
     lake.land(
         "plants", frame("plants", [{"plant_code": each, "plant_key": each, **zones} for each in ("NE=1", "NE=2")])
     )
+    devices = [{"plant_code": "NE=1", "device_id": 11}, {"plant_code": "NE=2", "device_id": 22}]
+    lake.land("devices", frame("devices", [{"device_type_id": 1, **each} for each in devices]))
+    seen = [{"account_device_id": 7 + each["device_id"], "device_id": each["device_id"]} for each in devices]
+    lake.land("account_devices", frame("account_devices", seen))
     record = {"dataset": "plant_hourly", "reason": "no time"}
     broken = [{**record, "record": f'{{"stationCode":"{each}"}}', "extracted_at": AT} for each in ("NE=1", "NE=2")]
     lake.land("quarantine", frame("quarantine", broken))
@@ -143,12 +147,16 @@ def test_rows_move_to_their_local_days_and_what_lacks_hours_is_wanted_again(serv
 
 def test_a_plant_is_forgotten_everywhere_and_no_other(services: Services) -> None:
     wanted = Forgetting(plant="NE=1")
-    assert rows_to_forget(services, wanted) == {HISTORY: 96, "plant_monthly": 3, "plants": 1, "quarantine": 1}
-    assert forget(services, wanted) == 101
+    everywhere = {HISTORY: 96, "plant_monthly": 3}
+    assert rows_to_forget(services, wanted) == everywhere | dict.fromkeys(
+        ("plants", "devices", "account_devices", "quarantine"), 1
+    )
+    assert forget(services, wanted) == 103
     assert rows_to_forget(services, wanted) == {}
     assert forget(services, wanted) == 0
     assert filed(services.lake, "NE=2") == dict.fromkeys(days(), 24)
     assert services.lake.read("quarantine")["record"].to_list() == ['{"stationCode":"NE=2"}']
+    assert services.lake.read("account_devices")["device_id"].to_list() == [22]
     assert states(services, "NE=1") == {}
     assert len(states(services, "NE=2")) == 4
 

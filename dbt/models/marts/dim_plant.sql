@@ -188,6 +188,8 @@ select
         case
             when tilt_deg is null or azimuth_deg is null then 'clear_sky_energy: no tilt and azimuth in the plants file'
             when known_latitude is null then 'clear_sky_energy: no coordinates'
+            when time_zone is null then 'clear_sky_energy: no time zone'
+            when p0_kwp is null then 'clear_sky_energy: no capacity'
         end,
         case
             when known_latitude is null then 'peer_yield_ratio: no coordinates'

@@ -89,7 +89,9 @@ overrides as (
 
     select
         plant_code,
-        co2_kg_per_kwh
+        co2_kg_per_kwh,
+        tilt,
+        azimuth
     from {{ source('ops', 'plant_overrides') }}
 
 ),
@@ -106,6 +108,10 @@ joined as (
         flows.night_import_kwh,
         flows.auxiliary_kwh,
         overrides.co2_kg_per_kwh,
+        overrides.tilt,
+        overrides.azimuth,
+        clear_sky.irradiation_kwh_m2 as clear_sky_irradiation_kwh_m2,
+        days.p0_kwp * clear_sky.irradiation_kwh_m2 as clear_sky_energy_kwh,
         tariffs.purchase_price_per_kwh,
         tariffs.feed_in_price_per_kwh,
         tariffs.standing_charge_per_day,
@@ -127,6 +133,10 @@ joined as (
             and days.local_date = flows.local_date
     left join overrides
         on days.plant_code = overrides.plant_code
+    left join {{ source('ops', 'clear_sky_day') }} as clear_sky
+        on
+            days.plant_code = clear_sky.plant_code
+            and days.local_date = clear_sky.local_date
     left join {{ ref('dim_tariff') }} as tariffs
         on
             days.plant_code = tariffs.plant_code
@@ -154,6 +164,9 @@ select
         as peer_yield_ratio,
     peer_count::integer as peer_count,
     peer_specific_yield_kwh_kwp,
+    clear_sky_irradiation_kwh_m2,
+    clear_sky_energy_kwh,
+    100 * pv_energy_kwh / nullif(clear_sky_energy_kwh, 0) as clear_sky_ratio_pct,
     irradiation_kwh_m2,
     irradiation_source,
     irradiation_device_id,
@@ -220,6 +233,14 @@ select
         '; ',
         kpi_gaps,
         case when peer_count is null then 'peer_yield_ratio: fewer than {{ var("peers_at_least") }} peers with a yield' end,
+        case
+            when clear_sky_energy_kwh is not null then null
+            when tilt is null or azimuth is null then 'clear_sky_energy: no tilt and azimuth in the plants file'
+            when latitude is null then 'clear_sky_energy: no coordinates'
+            when time_zone is null then 'clear_sky_energy: no time zone'
+            when p0_kwp is null then 'clear_sky_energy: no capacity'
+            else 'clear_sky_energy: the day was not worked out'
+        end,
         case
             when daylight_h is null then 'availability: no 5-minute rows, or daylight not known'
             when unknown_h > 0.2 * daylight_h then 'availability: more than 20 % of daylight unknown'

@@ -42,6 +42,10 @@ METER_OF = (0, 5, 6, 3, 7, 2, 1, 4)
 """Which habit the meter has beside which of the battery, so that the two are not alike."""
 
 
+MODULES = ((35.0, 200.0), (20.0, 355.0))
+"""Tilt and azimuth of the modules of the home and of the sunny plant, as the plants file tells them."""
+
+
 def at_ms(day: date, hour: float, zone: str) -> int:
     """An hour on the clock of a zone."""
     return to_ms(datetime.combine(day, datetime.min.time(), tzinfo=ZoneInfo(zone)) + timedelta(hours=hour))
@@ -203,9 +207,14 @@ def owner_files(fleet: MixedFleet, folder: Path) -> dict[str, Path]:
     texts = {
         "devices": devices,
         "plants": [
-            "plant_code,dc_kwp,irradiance_plane,co2_kg_per_kwh",
-            f"{fleet.home},6.6,,0.4",
-            f"{fleet.sunny},,poa,",
+            "plant_code,dc_kwp,irradiance_plane,co2_kg_per_kwh,tilt,azimuth",
+            *(
+                f"{code},{size},{plane},{co2},{tilt},{azimuth}"
+                for code, (size, plane, co2, tilt, azimuth) in (
+                    (fleet.home, ("6.6", "", "0.4", *MODULES[0])),
+                    (fleet.sunny, ("", "poa", "", *MODULES[1])),
+                )
+            ),
         ],
         "tariffs": [
             "plant_code,valid_from,valid_to,purchase_price_per_kwh,feed_in_price_per_kwh,standing_charge_per_day,currency",

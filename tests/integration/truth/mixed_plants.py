@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from truth.calendar_of_tests import days_from, ms_of
-from truth.mixed_fleet import FIRST, FIRST_LOAD, LAST, LAST_LOAD, SERVERS
+from truth.clear_sky import clear_sky_kwh_m2
+from truth.mixed_fleet import FIRST, FIRST_LOAD, LAST, LAST_LOAD, MODULES, SERVERS
 from truth.mixed_flows import HOUR, SLOT, Truth, local_dates, none, start_ms, steps, utc_of
 
 from pipelines.simulator.fleet import Device, Plant
@@ -106,7 +107,18 @@ def _plant_day(
         "savings": None if bought is None else (used - bought) * buy + fed * feed,
         "co2_avoided_kg": pv * 0.4 if plant.code == truth.fleet.home else None,
         **flows,
+        **against_clear_sky(truth, plant, day, pv, size),
     }
+
+
+def against_clear_sky(truth: Truth, plant: Plant, day: date, pv: float, size: float) -> dict[str, float | None]:
+    """What a cloudless sky would give the plants whose modules the owner told of."""
+    names = ("clear_sky_irradiation_kwh_m2", "clear_sky_energy_kwh", "clear_sky_ratio_pct")
+    modules = dict(zip((truth.fleet.home, truth.fleet.sunny), MODULES, strict=True)).get(plant.code)
+    if modules is None:
+        return dict.fromkeys(names)
+    light = clear_sky_kwh_m2(float(plant.served_latitude), float(plant.served_longitude), plant.zone, *modules, day)
+    return dict(zip(names, (light, size * light, 100 * pv / (size * light)), strict=True))
 
 
 def trusted(truth: Truth, plant: Plant, day: date) -> bool:
@@ -319,6 +331,7 @@ def months(truth: Truth, days: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ratio = mine["pr_poa_pct"].fillna(mine["pr_unverified_plane_pct"]).notna()
         energy, reference = mine["pv_energy_kwh"], mine["p0_kwp"] * mine["irradiation_kwh_m2"]
         pr = float(100 * energy[ratio].sum() / reference[ratio].sum()) if ratio.any() else None
+        clear = mine["clear_sky_energy_kwh"].notna()
         own = truth.fleet.world(plant.code).plant_months(plant, 2026, ms_of(LAST_LOAD))
         told = {local_dates(np.array([label]), plant.zone)[0]: items for label, items in own}[month]
         used = mine["self_consumption_pct"] * energy / 100
@@ -331,6 +344,10 @@ def months(truth: Truth, days: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "pv_energy_kwh": float(energy.sum()),
                 "pv_energy_from_report_kwh": told["PVYield"],
                 "specific_yield_kwh_kwp": float(mine["specific_yield_kwh_kwp"].sum()),
+                "clear_sky_days": int(clear.sum()),
+                "clear_sky_ratio_pct": float(100 * energy[clear].sum() / mine["clear_sky_energy_kwh"].sum())
+                if clear.any()
+                else None,
                 "pr_days": int(ratio.sum()),
                 "pr_poa_pct": pr if code == truth.fleet.sunny else None,
                 "pr_unverified_plane_pct": None if code == truth.fleet.sunny else pr,
