@@ -7,7 +7,7 @@ from typing import Any, Final
 import duckdb
 import pandas as pd
 
-from pipelines.export.plant_data import PlantFacts, inverter_sums, on_the_grid, weather
+from pipelines.export.plant_data import SLOT_SQL, PlantFacts, inverter_sums, on_the_grid, weather
 
 Made = tuple[pd.DataFrame, Mapping[str, Any]]
 
@@ -34,27 +34,33 @@ where plant_code = $plant and local_date between $since and $until and energy_kw
 order by device_id, collect_time_utc
 """
 
-_PVOUTPUT: Final = """
+_GRID: Final = """devices as (select distinct device_id, local_date from readings),
+slots as (select distinct local_date, slot from readings)"""
+"""With `readings` by device, day and slot: the devices and the slots of each day."""
+
+_ON_THE_GRID: Final = """from slots
+    inner join devices on devices.local_date = slots.local_date
+    left join readings
+        on readings.device_id = devices.device_id and readings.local_date = slots.local_date
+        and readings.slot = slots.slot"""
+"""Each device of a day in each slot of the day, with its reading where there is one."""
+
+_PVOUTPUT: Final = f"""
 with readings as (
     select
-        device_id, local_date, time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds) as slot,
+        device_id, local_date, {SLOT_SQL} as slot,
         arg_max(active_power_kw, collect_time_utc) as power_kw,
         max(total_yield_kwh) as counter_kwh
     from marts.fct_inverter_5min
     where plant_code = $plant and local_date between $since and $until
     group by device_id, local_date, slot
 ),
-devices as (select distinct device_id, local_date from readings),
-slots as (select distinct local_date, slot from readings),
+{_GRID},
 filled as (
     select
         slots.local_date, slots.slot, devices.device_id, readings.power_kw,
         last_value(counter_kwh ignore nulls) over by_device - min(counter_kwh) over whole_day as today_kwh
-    from slots
-    inner join devices on devices.local_date = slots.local_date
-    left join readings
-        on readings.device_id = devices.device_id and readings.local_date = slots.local_date
-        and readings.slot = slots.slot
+    {_ON_THE_GRID}
     window
         by_device as (partition by slots.local_date, devices.device_id order by slots.slot),
         whole_day as (partition by slots.local_date, devices.device_id)
@@ -63,12 +69,12 @@ select slot as time, local_date, 1000 * sum(today_kwh) as v1, 1000 * sum(power_k
 from filled
 group by slot, local_date
 order by slot
-"""
+"""  # noqa: S608 (our own words)
 
 # What the house draws is what the inverters give and the grid sends, less what is fed in and what storage on the AC
 # side takes; a hybrid's battery works before its inverter. Counters carry a figure over gaps; those that restart at
 # midnight say the day's energy themselves. Nothing is known where a meter's directions aren't, or a term is missing.
-_CONSUMPTION: Final = """
+_CONSUMPTION: Final = f"""
 with flows as (
     select
         device_id, local_date, collect_time_utc,
@@ -91,15 +97,14 @@ with flows as (
 ),
 readings as (
     select
-        device_id, local_date, time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds) as slot,
+        device_id, local_date, {SLOT_SQL} as slot,
         arg_max(drawn_kw, collect_time_utc) as drawn_kw,
         any_value(counter_kind) as counter_kind,
         arg_max(in_kwh - out_kwh, collect_time_utc) as net_kwh
     from flows
     group by device_id, local_date, slot
 ),
-devices as (select distinct device_id, local_date from readings),
-slots as (select distinct local_date, slot from readings),
+{_GRID},
 filled as (
     select
         slots.local_date, slots.slot, readings.drawn_kw,
@@ -108,11 +113,7 @@ filled as (
             when first_value(readings.counter_kind ignore nulls) over whole_day = 'daily' then 0
             else first_value(readings.net_kwh ignore nulls) over whole_day
         end as today_kwh
-    from slots
-    inner join devices on devices.local_date = slots.local_date
-    left join readings
-        on readings.device_id = devices.device_id and readings.local_date = slots.local_date
-        and readings.slot = slots.slot
+    {_ON_THE_GRID}
     window
         by_device as (partition by slots.local_date, devices.device_id order by slots.slot),
         whole_day as (
@@ -131,7 +132,7 @@ where exists (
 )
 group by slot, local_date
 order by slot
-"""
+"""  # noqa: S608 (our own words)
 
 
 def pvlib_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: date, until: date) -> Made:

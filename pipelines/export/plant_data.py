@@ -13,6 +13,9 @@ from pipelines.load.request import UsageError
 
 SLOT: Final = "5min"
 
+SLOT_SQL: Final = "time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds)"
+"""The slot of a grid of five minutes that a reading falls in, whatever a server's jitter."""
+
 _PLANTS: Final = """
 select
     plants.plant_code, plants.plant_name, plants.time_zone, plants.latitude, plants.longitude, plants.capacity_kwp,
@@ -23,13 +26,13 @@ where plants.time_zone is not null
 order by plants.plant_code
 """
 
-# Readings of all inverters fall on one grid, to which a server's jitter is rounded. A sum is null where an inverter
+# Readings of all inverters fall on one grid. A sum is null where an inverter
 # that has readings before and after on that day lacks one: it would be too small. Before its first and after its
 # last an inverter sleeps.
-_INVERTERS: Final = """
+_INVERTERS: Final = f"""
 with readings as (
     select
-        device_id, local_date, time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds) as slot,
+        device_id, local_date, {SLOT_SQL} as slot,
         arg_max(active_power_kw, collect_time_utc) as power_kw,
         arg_max(dc_power_kw, collect_time_utc) as dc_kw,
         sum(energy_kwh) as energy_kwh,
@@ -61,9 +64,9 @@ from expected
 inner join readings on readings.slot = expected.slot and readings.local_date = expected.local_date
 group by expected.slot, expected.local_date
 order by expected.slot
-"""
+"""  # noqa: S608 (our own words)
 
-_WEATHER: Final = """
+_WEATHER: Final = f"""
 with sensors as (
     select device_id from staging.stg_device_history_emi
     where plant_code = $plant and local_date between $since and $until
@@ -72,7 +75,7 @@ with sensors as (
     limit 1
 )
 select
-    time_bucket(interval 5 minutes, collect_time_utc + interval 150 seconds) as time,
+    {SLOT_SQL} as time,
     arg_max(irradiance_w_m2, collect_time_utc) as irradiance_w_m2,
     arg_max(temperature_degc, collect_time_utc) as air_degc,
     arg_max(pv_temperature_degc, collect_time_utc) as module_degc,
@@ -81,7 +84,7 @@ from staging.stg_device_history_emi
 where plant_code = $plant and local_date between $since and $until and device_id in (select device_id from sensors)
 group by time
 order by time
-"""
+"""  # noqa: S608 (our own words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ def _view(account_plants: pl.DataFrame, account_devices: pl.DataFrame, devices: 
     )
     by_type = dict(seen.group_by("device_type_id").len().iter_rows())
     own = seen.select(pl.col("device_id").cast(pl.String), pl.col("account_device_id").cast(pl.String))
-    listed_at: datetime = account_plants["checked_at"].max()  # type: ignore[assignment]
+    listed_at: datetime = account_plants["checked_at"].max()  # type: ignore[assignment]  # max() of any column
     return View(plants, dict(own.iter_rows()), FleetCounts(len(plants), by_type), listed_at)
 
 

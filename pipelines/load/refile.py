@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.lake.coverage import Entry, State
 from pipelines.lake.decode import label_period_of
+from pipelines.lake.delta import Partition
 from pipelines.lake.local_dates import local_dates
 from pipelines.lake.merging import newest_of_each_key
 from pipelines.load.forget import Progress, refuse_while_loading
@@ -105,9 +106,9 @@ def _dates(table: Table, rows: pl.DataFrame, zone: str) -> pl.Series:
     return local_dates(rows[_instant(table)], zones, label_period_of(table))
 
 
-def _move(services: Services, table: Table, partition: object, correction: Correction) -> int:
+def _move(services: Services, table: Table, partition: Partition, correction: Correction) -> int:
     """Bring a partition's rows of the plant to where they belong: first there, then away from here."""
-    here = services.lake.rows_of(table.name, partition)  # type: ignore[arg-type]
+    here = services.lake.rows_of(table.name, partition)
     mine = here.filter(pl.col("plant_code") == correction.plant)
     dated = mine.with_columns(_dates(table, mine, correction.zone))
     number = int((dated["local_date"] != mine["local_date"]).sum())
@@ -118,7 +119,7 @@ def _move(services: Services, table: Table, partition: object, correction: Corre
     for (place,), rows in dated.group_by(made_of.alias("_place")):
         if place != partition:
             services.lake.rewrite(table.name, place, partial(_with_rows, table=table, rows=rows))
-    services.lake.rewrite(table.name, partition, partial(_redated, table=table, correction=correction, place=made_of))  # type: ignore[arg-type]
+    services.lake.rewrite(table.name, partition, partial(_redated, table=table, correction=correction, place=made_of))
     return number
 
 

@@ -209,7 +209,7 @@ def standing_of(
         plants=present.height,
         devices=listed(lake, "devices").height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
-        listed_at=listed_at,  # type: ignore[arg-type]
+        listed_at=listed_at,  # type: ignore[arg-type]  # max() of any column
         quarantined=lake.read("quarantine", ["dataset"]).height,
         unfolded_parts=lake.pending_parts(),
         loading=(has_coverage and Coverage(coverage_file).claimed_by_others("status", now))

@@ -59,6 +59,7 @@ class OldestDay:
         """Read what `as_dict` wrote; KeyError, TypeError or ValueError if it is something else."""
         days = {name: _day(kept[name]) for name in ("earliest", "none_before", "known", "found", "checked_on")}
         hints = [date.fromisoformat(text) for text in kept["hints"]]
+        # Only `found` and `checked_on` are ever written as None.
         return cls(**days, hints=hints, looks=int(kept["looks"]), doubted=bool(kept["doubted"]))  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def content_of(figures: Figures, before: Figures, start: date, end: date) -> Con
         start=start,
         end=end,
         made_at=datetime.now(UTC),
-        published_at=figures.published(),  # type: ignore[arg-type]
+        published_at=figures.published(),
         plants=plants,
         days=days,
         calendar=_calendar(plants, cells, calendar_days),

@@ -1,7 +1,7 @@
 """The queries behind the page: facts by plant and day, by plant, by day, and alarms, as plain rows."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import duckdb
@@ -153,7 +153,7 @@ class Figures:
         """Alarms that were open at some time of the dates, open ones first, the gravest first."""
         return self.rows(_ALARMS, **self._values)
 
-    def published(self) -> object:
+    def published(self) -> datetime | None:
         """When the views of the warehouse were made; None in a lone copy."""
         try:
             row = self._connection.execute("select built_at from pvms.lake").fetchone()
