@@ -86,7 +86,7 @@ def export(
     last = read_date(until) if until else None
 
     def command() -> int:
-        from pipelines.lake.publish import open_published
+        from pipelines.lake.publish import as_this_version_reads, open_published
 
         if to is None and not list_:
             say("Say where to write: pvms export --to DIR.")
@@ -105,7 +105,8 @@ def export(
             if folder is None or list_:
                 _list(connection, table or ["*.*"], as_json)
             elif frame:
-                _write_frames(connection, folder, format_, (frame.value, plant or []), (first, last), as_json)
+                with as_this_version_reads():
+                    _write_frames(connection, folder, format_, (frame.value, plant or []), (first, last), as_json)
             else:
                 _write(connection, folder, format_, table or [], (first, last), as_json)
         finally:

@@ -55,9 +55,10 @@ def forget(
             if as_json:
                 stdout.print_json(json.dumps({"deleted": yes, "rows": found}))
             elif found:
-                stdout.print(as_table(["table", "rows"], sorted(found.items())))
+                stdout.print(as_table(["table", "rows"], sorted(found.items())), markup=False)
             if not yes:
-                say("Nothing is deleted yet: the same command with --yes deletes." if found else "There is nothing.")
+                nothing = f"There is no row of {plant} here." if plant is not None else f"No row lies before {limit}."
+                say("Nothing is deleted yet: the same command with --yes deletes." if found else nothing)
                 return 0
             with ConsoleListener() as listener:
                 gone = forget_rows(services, wanted, listener.progress)

@@ -62,7 +62,7 @@ def refile(
             if as_json:
                 stdout.print_json(json.dumps({"moved": yes, "plants": rows}))
             elif rows:
-                stdout.print(as_table(list(rows[0]), [tuple(row.values()) for row in rows]))
+                stdout.print(as_table(list(rows[0]), [tuple(row.values()) for row in rows]), markup=False)
             if not found:
                 say("Every plant's rows are filed by the zone that is known of it.")
                 return 0

@@ -3,17 +3,23 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
 from pipelines.load.request import EXIT_USAGE, UsageError
 
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_DAYS: Final = 1100
+"""Three years: the page has a field for every plant and day."""
+
 HELP = """Write one HTML page about a fleet: production, plants against peers, completeness, alarms, batteries, money.
 
 The page is a single file: it loads nothing from a network and runs no script; send it, print it, read it on a phone.
-A figure that can't be had says why. Without --out it goes to stdout.
+A figure that can't be had says why. Without --out it goes to stdout. Three years at most.
 
 Exit codes: 0 written; 1 an error; 2 wrong usage, an unknown plant.
 
@@ -38,22 +44,28 @@ def report(
 
     def command() -> int:
         from pipelines.lake.durable import write_durably
-        from pipelines.lake.publish import open_published
+        from pipelines.lake.publish import as_this_version_reads, open_published
         from pipelines.report.page import report_page
 
         if start > end:
             say(f"--from {start} is after --to {end}.")
+            return EXIT_USAGE
+        if (end - start).days >= MOST_DAYS:
+            say(f"{start} to {end} is more than a page can show: ask for {MOST_DAYS} days at most.")
             return EXIT_USAGE
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
         target = _checked(out)
         connection = open_published(settings.home, threads=settings.duckdb_threads, memory_limit=settings.duckdb_memory)
         try:
-            page = report_page(connection, start, end, _known(connection, plant or []), title)
+            with as_this_version_reads():
+                page = report_page(connection, start, end, _known(connection, plant or []), title)
         finally:
             connection.close()
         if target is None:
-            sys.stdout.write(page)
+            # The page says that it is UTF-8, whatever the terminal speaks.
+            sys.stdout.buffer.write(page.encode())
+            sys.stdout.flush()
             return 0
         data = page.encode()
         write_durably(target, data)
@@ -76,10 +88,10 @@ def _checked(out: Path | None) -> Path | None:
     return target
 
 
-def _known(connection: object, plants: list[str]) -> tuple[str, ...]:
+def _known(connection: "duckdb.DuckDBPyConnection", plants: list[str]) -> tuple[str, ...]:
     if plants:
         query = "select plant_code from staging.stg_plants"
-        known = {code for (code,) in connection.execute(query).fetchall()}  # type: ignore[attr-defined]
+        known = {code for (code,) in connection.execute(query).fetchall()}
         for code in plants:
             if code not in known:
                 raise UsageError(f"There is no plant {code} in the warehouse. `pvms sql` on raw.plants lists them.")

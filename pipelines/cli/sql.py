@@ -5,13 +5,19 @@ import json
 import math
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.cli.common import guarded, say, settings_for_command, stdout
 from pipelines.load.request import EXIT_USAGE
+
+_ORDERS: Final = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+"""Control characters, with which a text could move the cursor or rename the window."""
 
 HELP = """Run one SQL query on the published warehouse (DuckDB), read only.
 
@@ -93,13 +99,18 @@ def as_table(names: list[str], rows: list[tuple[Any, ...]], title: str | None = 
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(names):
         numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
-        table.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
+        table.add_column(_text(name), justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
     if value is None:
-        return "·"
-    return f"{value:,.3f}" if isinstance(value, float) else str(value)
+        return Text("·")
+    return _text(f"{value:,.3f}" if isinstance(value, float) else str(value))
+
+
+def _text(words: str) -> Text:
+    """A text from outside as it is: its brackets are no markup, and it gives the terminal no orders."""
+    return Text(words.translate(_ORDERS))

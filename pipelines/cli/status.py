@@ -158,9 +158,9 @@ def show(standing: "Standing") -> None:
         for sentence in account.policy_differs:
             stdout.print(sentence, markup=False)
     if standing.refused_plants:
-        stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}")
+        stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}", markup=False)
     if standing.plants_without_zone:
-        stdout.print(f"Plants without a time zone, not loaded: {', '.join(standing.plants_without_zone)}")
+        stdout.print(f"Plants without a time zone, not loaded: {', '.join(standing.plants_without_zone)}", markup=False)
     age = standing.at - standing.last_data_at if standing.last_data_at else None
     stdout.print(
         f"Newest data came {moment(standing.last_data_at)}"

@@ -5,7 +5,8 @@ the old file gets the old one. The published file is never written in place.
 """
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -27,7 +28,7 @@ from pipelines.lake.durable import (
     sync,
     temporary_beside,
 )
-from pipelines.lake.errors import NoWarehouse
+from pipelines.lake.errors import NoWarehouse, UnreadableWarehouse
 from pipelines.lake.paths import HomePaths, paths_of
 from pipelines.lake.raw_views import RawFile, comments_sql, name_of, select_sql
 from schemas.tables import TABLES
@@ -52,6 +53,22 @@ def publish(home: Path, *, threads: int = DUCKDB_THREADS, memory_limit: str = DU
         temporary = _copy(paths.build_db, paths.published)
         _put_in_place(temporary, paths.published)
     return paths.published
+
+
+@contextmanager
+def as_this_version_reads() -> Iterator[None]:
+    """Say what to do where the published warehouse lacks a table or column, as one of another version does.
+
+    Raises:
+        UnreadableWarehouse: it lacks one.
+    """
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        raise UnreadableWarehouse(
+            f"The published warehouse lacks what this version of pvms reads ({str(error).splitlines()[0]}). "
+            "Build it anew: `pvms load --from D --to D --force` with any date."
+        ) from error
 
 
 def open_published(

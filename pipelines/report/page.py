@@ -1,6 +1,6 @@
 """Renders the page: one HTML file with its styles and drawings inside; it loads nothing and runs nothing."""
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,8 @@ def report_page(
 
     Every text from outside is escaped. Works on a warehouse without data: the page says what is missing.
     """
-    length = end - start + timedelta(days=1)
     figures = Figures(connection, start, end, plants)
-    before = Figures(connection, start - length, start - timedelta(days=1), plants)
+    before = Figures(connection, *_days_before(start, end), plants)
     try:
         content = content_of(figures, before, start, end)
     finally:
@@ -42,6 +41,13 @@ def report_page(
             bar_of=lambda value: share_of_best(value, yields),
         )
     )
+
+
+def _days_before(start: date, end: date) -> tuple[date, date]:
+    """As many days before `start`, as far as the calendar has them."""
+    first = start.toordinal()
+    length = end.toordinal() - first + 1
+    return date.fromordinal(max(1, first - length)), date.fromordinal(max(1, first - 1))
 
 
 def environment() -> Environment:

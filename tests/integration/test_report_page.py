@@ -1,7 +1,11 @@
 """`pvms report`: one page, whole in itself, right in its figures, harmless whatever the names hold."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -172,6 +176,38 @@ def test_dates_without_data_and_single_plants(home: Path) -> None:
     single = invoke(*JUNE, "--plant", "P2", "--title", "<Hof>")
     assert "<title>&lt;Hof&gt;," in single.stdout
     assert "Plant 3" not in single.stdout
+
+
+@pytest.mark.parametrize(("first", "last"), [("0001-01-01", "0001-01-02"), ("9999-12-30", "9999-12-31")])
+def test_the_ends_of_the_calendar_are_dates_without_data(home: Path, first: str, last: str) -> None:
+    assert invoke("--from", first, "--to", last).exit_code == 0
+
+
+def test_a_span_that_no_page_can_show_is_refused(home: Path) -> None:
+    result = invoke("--from", "2020-01-01", "--to", "9999-12-31")
+    assert result.exit_code == 2
+    assert "1100 days at most" in result.stderr
+
+
+def test_the_page_is_utf_8_whatever_the_terminal_speaks(home: Path) -> None:
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "report", *JUNE, "--title", "Höfe Süd"]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "<title>Höfe Süd, 2026-06-01" in ended.stdout.decode("utf-8")
+
+
+def test_a_warehouse_of_another_version_says_what_to_do(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(home / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as warehouse:
+        warehouse.execute("alter table marts.fct_plant_day drop column clear_sky_energy_kwh")
+    monkeypatch.setenv("PVMS_HOME", str(tmp_path))
+    result = invoke(*JUNE)
+    assert result.exit_code == 1
+    assert "clear_sky_energy_kwh" in result.stderr
+    assert "pvms load" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,17 @@ def test_a_table_for_people() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_names_are_text_to_a_terminal_whatever_they_hold() -> None:
+    name = "[/b][red]Dach[/red] \x1b]0;owned\x07 =1+1\nzwei"
+    result = invoke(f"select '{name}' as \"[/i]name\"", "--format", "table")
+    assert result.exit_code == 0
+    assert "[/b][red]Dach[/red]" in result.stdout
+    assert "[/i]name" in result.stdout
+    assert "zwei" in result.stdout
+    assert not {"\x1b", "\x07"} & set(result.stdout)
+
+
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("query", ["select nope from energies", "selekt 1", "select * from marts.nope"])
 def test_a_wrong_query_is_wrong_usage(query: str) -> None:
     result = invoke(query)
