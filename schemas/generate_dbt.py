@@ -18,7 +18,14 @@ import yaml
 from schemas.device_types import DeviceType
 from schemas.items import DataItem
 from schemas.lookups import LOOKUPS
-from schemas.merged_5min import SOURCE_DESCRIPTION, merged_description, merged_name, merged_sql, merged_types
+from schemas.merged_5min import (
+    SOURCE_DESCRIPTION,
+    merged_description,
+    merged_name,
+    merged_sql,
+    merged_types,
+    poll_rules_sql,
+)
 from schemas.owner_tables import OWNER_TABLES
 from schemas.tables import TABLES, Column, Table
 
@@ -350,6 +357,7 @@ def generate() -> dict[Path, str]:
     files = {
         Path("models/sources.yml"): sources_yml(),
         Path("macros/codes.sql"): codes_sql(),
+        Path("macros/poll_rules.sql"): f"{{# {HEADER} #}}\n\n{poll_rules_sql()}",
         Path("seeds/dim_code.csv"): code_words_csv(),
     }
     for table in TABLES.values():

@@ -8,6 +8,9 @@ History wins, slot by slot. A device gives no sample where
 * it is frozen: power, current or irradiance isn't zero, and yet every figure is what it was in the poll before, with
   at least `TELLING` figures that aren't zero. Fewer, or a device at rest, may repeat themselves by chance. The first
   poll of a local day is held against the one after it, so that each day can be read alone.
+
+The rule is worked once for each polled day, in `int_poll_day`; the merged models only pick what it chose. While nothing
+was ever polled of a type, its merged model is its history alone.
 """
 
 from collections.abc import Sequence
@@ -61,76 +64,61 @@ def merged_description(kind: DeviceType) -> str:
 
 def merged_sql(kind: DeviceType, history: Sequence[str], realtime: Sequence[str]) -> str:
     """The model of one type; `history` and `realtime` are the columns of its two staging models, in order."""
-    table = TABLES[f"device_realtime_{kind.name}"]
     sent = "\n".join(f"    {name}," for name in history)
     polled = "\n".join(f"    {_polled(name, frozenset(realtime))}," for name in history)
-    return f"""with history as not materialized (
-
-    select * from {{{{ ref('stg_device_history_{kind.name}') }}}}
-
-),
-
-slots_of_history as not materialized (
+    return f"""{{% if '{kind.name}' in polled_tables() -%}}
+with samples as not materialized (
 
     select
+        plant_code,
         device_id,
         local_date,
-        to_timestamp(300 * floor(epoch(collect_time_utc) / 300)) as slot_utc
-    from history
-
-),
-
--- What is told of a poll is reckoned before the windows, which then carry three columns of it and not all figures.
-polls as not materialized (
-
-    select
-        *,
-        to_timestamp(300 * floor(epoch(polled_at_utc) / 300)) as slot_utc,
-        {_heard(table)} as is_heard,
-        {_telling(table)} as is_telling,
-        hash({_listed(_figures(table))}) as figures
-    from {{{{ ref('stg_device_realtime_{kind.name}') }}}}
-
-),
-
-compared as not materialized (
-
-    select
-        *,
-        coalesce(lag(figures) over polls_of_day, lead(figures) over polls_of_day) as other_figures
-    from polls
-    window polls_of_day as (partition by device_id, local_date order by polled_at_utc)
-
-),
-
-samples as not materialized (
-
-    select *
-    from compared
-    where
-        is_heard
-        and not (is_telling and coalesce(figures = other_figures, false))
-    qualify row_number() over (partition by device_id, local_date, slot_utc order by polled_at_utc desc) = 1
+        unnest(sample_polls) as polled_at_utc
+    from {{{{ ref('int_poll_day') }}}}
+    where device_type_id = {kind.id}
 
 )
 
 select
 {sent}
     'history' as source
-from history
+from {{{{ ref('stg_device_history_{kind.name}') }}}}
 union all
 select
 {polled}
     'realtime' as source
-from samples
--- A filter on local_date reaches both sides of an outer join, which it doesn't through `not exists`.
-left join slots_of_history
+from {{{{ ref('stg_device_realtime_{kind.name}') }}}} as polls
+inner join samples
     on
-        samples.device_id = slots_of_history.device_id
-        and samples.local_date = slots_of_history.local_date
-        and samples.slot_utc = slots_of_history.slot_utc
-where slots_of_history.device_id is null
+        polls.plant_code = samples.plant_code
+        and polls.device_id = samples.device_id
+        and polls.local_date = samples.local_date
+        and polls.polled_at_utc = samples.polled_at_utc
+{{%- else -%}}
+select
+    *,
+    'history' as source
+from {{{{ ref('stg_device_history_{kind.name}') }}}}
+{{%- endif %}}
 """  # noqa: S608 (a template of dbt; names are ours)
+
+
+def poll_rules_sql() -> str:
+    """The macro `poll_rules`: for each merged type, what of a poll's columns says that it is a sample."""
+    rules = ",\n".join(_rule(kind) for kind in merged_types())
+    about = "{# For each device type that is polled: who is heard, what can't repeat itself, and all figures. #}"
+    return f"{about}\n{{% macro poll_rules() -%}}\n    {{{{ return([\n{rules}\n    ]) }}}}\n{{%- endmacro %}}\n"
+
+
+def _rule(kind: DeviceType) -> str:
+    table = TABLES[f"device_realtime_{kind.name}"]
+    return f"""        {{
+            'table': '{kind.name}',
+            'device_type_id': {kind.id},
+            'is_heard': "{_heard(table)}",
+            'is_telling': "{_telling(table)}",
+            'figures': "{_listed(_figures(table))}"
+        }}"""
 
 
 def _figures(table: Table) -> list[str]:
@@ -169,8 +157,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _polled(name: str, known: frozenset[str]) -> str:
+    slot = "{{ slot_of('polls.polled_at_utc') }}"
     if name == "collect_time_utc":
-        return "samples.slot_utc as collect_time_utc"
+        return f"{slot} as collect_time_utc"
     if name == "local_time":
-        return "samples.local_time - (samples.polled_at_utc - samples.slot_utc) as local_time"
-    return f"samples.{name}" if name in known else f"null as {name}"
+        return f"polls.local_time - (polls.polled_at_utc - {slot}) as local_time"
+    return f"polls.{name}" if name in known else f"null as {name}"

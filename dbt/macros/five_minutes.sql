@@ -1,6 +1,6 @@
-{# The staging model that holds what devices of a type measured every 5 minutes. #}
+{# The staging model that holds what devices of a type measured every 5 minutes: history, and polls where it has none. #}
 {% macro five_minutes(table) -%}
-    {{ return(ref('stg_device_history_' ~ table)) }}
+    {{ return(ref('stg_device_5min_' ~ table)) }}
 {%- endmacro %}
 
 {# The device types that the marts read every 5 minutes: staging table, vendor's type, kind. #}

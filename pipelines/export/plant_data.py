@@ -68,7 +68,7 @@ order by expected.slot
 
 _WEATHER: Final = f"""
 with sensors as (
-    select device_id from staging.stg_device_history_emi
+    select device_id from staging.stg_device_5min_emi
     where plant_code = $plant and local_date between $since and $until
     group by device_id
     order by count(irradiance_w_m2) desc, device_id
@@ -80,7 +80,7 @@ select
     arg_max(temperature_degc, collect_time_utc) as air_degc,
     arg_max(pv_temperature_degc, collect_time_utc) as module_degc,
     arg_max(wind_speed_m_s, collect_time_utc) as wind_m_s
-from staging.stg_device_history_emi
+from staging.stg_device_5min_emi
 where plant_code = $plant and local_date between $since and $until and device_id in (select device_id from sensors)
 group by time
 order by time

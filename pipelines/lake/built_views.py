@@ -1,7 +1,8 @@
 """Remembers which dbt project the views of the private database were made from.
 
 A view changes only when the project does, and making forty of them anew costs more than all else in a build. The
-tables are made at every build.
+tables are made at every build. The merged 5-minute views have two forms: history alone, and with polls where there are
+any.
 """
 
 import hashlib
@@ -16,6 +17,15 @@ from pipelines.lake.paths import HomePaths
 UNCHANGED_VIEWS: Final = ("config.materialized:table", "config.materialized:incremental", "test_type:data")
 """dbt's selection of all that depends on data: tables, and the data tests of everything. Seeds are the project's."""
 
+MERGED: Final = "stg_device_5min_"
+"""How the merged views' names begin; the type's name follows."""
+
+_MERGED_VIEWS: Final = """
+select view_name, contains(sql, 'int_poll_day')
+from duckdb_views()
+where schema_name = 'staging' and starts_with(view_name, ?)
+"""
+
 _VIEWS: Final = "select schema_name || '.' || view_name from duckdb_views() where schema_name in ('staging', 'marts')"
 
 
@@ -26,6 +36,18 @@ def views_are_current(paths: HomePaths, project: Path) -> bool:
         return False
     known = orjson.loads(record.read_bytes())
     return bool(known["views"]) and known["project"] == fingerprint(project) and set(known["views"]) <= _present(paths)
+
+
+def merged_views_to_renew(paths: HomePaths) -> tuple[str, ...]:
+    """Merged views of the private database that leave out polls which are there now, or read those that are gone."""
+    with duckdb.connect(paths.build_db, read_only=True) as connection:
+        views = connection.execute(_MERGED_VIEWS, [MERGED]).fetchall()
+        return tuple(name for name, reads_polls in sorted(views) if reads_polls != _is_polled(connection, name))
+
+
+def _is_polled(connection: duckdb.DuckDBPyConnection, view: str) -> bool:
+    polls = f"select 1 from raw.device_realtime_{view.removeprefix(MERGED)} limit 1"  # noqa: S608 (a name of ours)
+    return bool(connection.execute(polls).fetchall())
 
 
 def remember_views(paths: HomePaths, project: Path) -> None:

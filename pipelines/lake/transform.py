@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from pipelines.lake.built_views import UNCHANGED_VIEWS, fingerprint, forget_views, remember_views, views_are_current
+from pipelines.lake.built_views import (
+    UNCHANGED_VIEWS,
+    fingerprint,
+    forget_views,
+    merged_views_to_renew,
+    remember_views,
+    views_are_current,
+)
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
 from pipelines.lake.durable import full_disk_as_sentence
 from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
@@ -71,8 +78,8 @@ def run_dbt(
 ) -> TransformReport:
     """Build the models and run their tests; dbt's own words go to `state/dbt/dbt.log`, anew each time.
 
-    Views that the last build made of the same project stay as they are, unless `select` or `full_refresh` says else;
-    another project makes everything anew.
+    Views that the last build made of the same project stay as they are, unless `select` or `full_refresh` says else,
+    or real time was polled for the first time; another project makes everything anew.
 
     Raises:
         NoWarehouse: `prepare_build` has not run.
@@ -88,7 +95,7 @@ def run_dbt(
     with build_lock(home), full_disk_as_sentence(paths.root), _environment(environment):
         folder = project or project_folder()
         if not select and not full_refresh and views_are_current(paths, folder):
-            select = UNCHANGED_VIEWS
+            select = (*UNCHANGED_VIEWS, *merged_views_to_renew(paths))
         elif not select:
             forget_views(paths)
             # What an earlier project made of 5-minute rows may differ in columns and in meaning.

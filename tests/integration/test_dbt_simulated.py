@@ -1,6 +1,7 @@
 """The dbt project on what the simulator served: the documented questions, and late corrections.
 
-Corrections, and rows that were forgotten, reach every mart without a full rebuild, and leave what one would make.
+Corrections, polls, history that replaces polls, and rows that were forgotten reach every mart without a full rebuild,
+and leave what one would make. Polls alone make the marts that history would have made.
 """
 
 import math
@@ -15,11 +16,12 @@ import duckdb
 import pytest
 from truth.inside import load_into, raw_of, settings_of
 
-from pipelines.lake.built_views import UNCHANGED_VIEWS
+from pipelines.lake.built_views import MERGED, UNCHANGED_VIEWS
 from pipelines.northbound.clock import ManualClock
 from pipelines.simulator.server import Simulator
 from pipelines.simulator.world import build_world
 from schemas.generate_dbt import DBT_DIR
+from schemas.merged_5min import merged_types
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +105,36 @@ def correct(path: Path, chance: random.Random, number: int) -> None:
         con.execute("update raw.plants set latitude = latitude + 0.5 where plant_code = ?", [plant])
 
 
+def to_polls(path: Path, where: str) -> None:
+    """History that came as polls instead, two minutes into each slot; the rows are the same."""
+    with duckdb.connect(str(path)) as con:
+        con.execute("set TimeZone = 'UTC'")
+        for kind in merged_types():
+            history, polls = f"raw.device_history_{kind.name}", f"raw.device_realtime_{kind.name}"
+            known = {row[0] for row in con.execute(f"describe {polls}").fetchall()}
+            moved = ", ".join(row[0] for row in con.execute(f"describe {history}").fetchall() if row[0] in known)
+            con.execute(
+                f"insert into {polls} by name select {moved}, collect_time + interval 2 minutes as polled_at "
+                f"from {history} where {where}"
+            )
+            con.execute(f"delete from {history} where {where}")
+
+
+def replaced_by_history(path: Path, hours: tuple[int, int], at: datetime) -> None:
+    """Some hours of what was polled come as history, too."""
+    with duckdb.connect(str(path)) as con:
+        con.execute("set TimeZone = 'UTC'")
+        for kind in merged_types():
+            history, polls = f"raw.device_history_{kind.name}", f"raw.device_realtime_{kind.name}"
+            known = {row[0] for row in con.execute(f"describe {history}").fetchall()} - {"extracted_at"}
+            moved = ", ".join(row[0] for row in con.execute(f"describe {polls}").fetchall() if row[0] in known)
+            con.execute(
+                f"insert into {history} by name select {moved}, ?::timestamptz as extracted_at, "
+                f"polled_at - interval 2 minutes as collect_time from {polls} where hour(polled_at) between ? and ?",
+                [at, *hours],
+            )
+
+
 def forget_a_plant(path: Path) -> str:
     """Delete what `pvms forget --plant` deletes: the plant's rows of every table of raw and ops, coverage too."""
     with duckdb.connect(str(path)) as con:
@@ -155,20 +187,55 @@ def test_the_ten_questions_of_the_documents_are_answered(built: Path) -> None:
             assert bool(answer.fetchall()) == (number not in ("1", "9")), question
 
 
+def test_polls_alone_make_what_history_would_have_made(built: Path) -> None:
+    before = contents(built)
+    polled = built.with_name("polled.duckdb")
+    shutil.copyfile(built, polled)
+    to_polls(polled, f"local_date in ('{LAST}', '{FIRST}')")
+    dbt(polled, "--select", *UNCHANGED_VIEWS, f"{MERGED}*")
+    with duckdb.connect(str(polled)) as con:
+        con.execute("set TimeZone = 'UTC'")
+        sources = "select distinct local_date, source from marts.fct_inverter_5min where local_date between ? and ?"
+        found = con.execute(sources, [FIRST + timedelta(days=1), LAST]).fetchall()
+        assert {source for day, source in found if day < LAST - timedelta(days=1)} == {"history"}
+        assert {source for day, source in found if day == LAST} == {"realtime"}
+        told = con.execute(
+            "select sum(realtime_rows) filter (where local_date in (?, ?)), "
+            "sum(inverter_rows + emi_rows + meter_rows + battery_rows) filter (where local_date in (?, ?)), "
+            "sum(inverter_realtime_rows), sum(inverter_rows) filter (where local_date in (?, ?)), sum(realtime_rows) "
+            "from marts.fct_data_quality_day",
+            [FIRST, LAST] * 3,
+        ).fetchall()[0]
+        assert told[0] == told[1] == told[4] > 1000
+        assert told[2] == told[3] > 100
+        con.execute("update marts.fct_data_quality_day set realtime_rows = 0, inverter_realtime_rows = 0")
+    after = contents(polled)
+    marts = [name for name in after if not name.startswith("staging.")]
+    assert len(marts) > 20
+    assert [name for name in marts if not alike(after[name], before[name])] == []
+
+
 def test_incremental_builds_equal_a_full_rebuild_after_late_corrections(built: Path) -> None:
     before = contents(built)
     assert len(before["marts.fct_plant_day"]) > 20
     chance = random.Random(7)
     for number in range(2):
         correct(built, chance, number)
+        if number:
+            replaced_by_history(built, (9, 12), CORRECTED_AT + timedelta(days=number))
+        else:
+            to_polls(built, f"local_date = '{LAST - timedelta(days=1)}' or hour(collect_time) = 11")
         forgotten = forget_a_plant(built) if number else ""
-        dbt(built, "--select", *UNCHANGED_VIEWS)
+        dbt(built, "--select", *UNCHANGED_VIEWS, f"{MERGED}*")
     whole = built.with_name("whole.duckdb")
     shutil.copyfile(built, whole)
     dbt(whole, "--full-refresh")
     grown, anew = contents(built), contents(whole)
     assert grown.keys() == anew.keys()
     assert [name for name in anew if not alike(grown[name], anew[name])] == []
+    with duckdb.connect(str(built), read_only=True) as con:
+        samples, polls = con.execute("select sum(samples), sum(polls) from staging.int_poll_day").fetchall()[0]
+    assert 1000 < samples < polls, "some polls stand for slots, and history has replaced others"
     # What was forgotten is nowhere any more, and was there before.
     assert forgotten in str(before["marts.fct_plant_day"])
     assert [name for name, rows in grown.items() if forgotten in str(rows)] == []

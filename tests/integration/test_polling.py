@@ -1,16 +1,20 @@
-"""The real-time loop on a home, against the simulator, by one clock."""
+"""The real-time loop on a home, against the simulator, by one clock; and what the marts make of its polls."""
 
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 from pydantic import SecretStr
 
+from pipelines.lake.publish import open_published
 from pipelines.load import room
+from pipelines.load.build import build_and_publish
 from pipelines.load.polling import Polled, run_polling
 from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
@@ -20,7 +24,7 @@ from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Account, Settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.server import Simulator
-from pipelines.simulator.world import build_world
+from pipelines.simulator.world import World, build_world
 
 pytestmark = pytest.mark.slow
 
@@ -45,8 +49,8 @@ class SleepyClock(ManualClock):
 class Site:
     """A home and a simulator that live by one clock."""
 
-    def __init__(self, home: Path, simulator: Simulator, clock: SleepyClock) -> None:
-        self.simulator, self.clock = simulator, clock
+    def __init__(self, home: Path, world: World, simulator: Simulator, clock: SleepyClock) -> None:
+        self.world, self.simulator, self.clock = world, simulator, clock
         account = Account("main", simulator.base_url, simulator.username, SecretStr(simulator.password))
         self.settings = Settings(home=home, env_file=None, accounts=(account,))
 
@@ -58,6 +62,25 @@ class Site:
     def poll(self, length: timedelta) -> Polled:
         with Services.open(self.settings, self.clock) as services:
             return run_polling(services, self.clock.now() + length)
+
+    def build(self) -> None:
+        with Services.open(self.settings, self.clock) as services:
+            build_and_publish(services)
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """Rows of the published warehouse."""
+        connection = open_published(self.settings.home)
+        try:
+            return connection.sql(query).pl().to_dicts()
+        finally:
+            connection.close()
+
+    def served(self, type_id: int, first: datetime, last: datetime) -> dict[datetime, dict[str, Any]]:
+        """History of the plant's device of a type, straight from the simulated world."""
+        device = next(each for each in self.world.devices if each.type_id == type_id)
+        first_ms, last_ms = (int(each.timestamp() * 1000) for each in (first, last))
+        rows = self.world.history(device, first_ms, last_ms, last_ms)
+        return {datetime.fromtimestamp(at / 1000, UTC): row for at, row in rows}
 
     def table(self, name: str) -> pl.DataFrame:
         with Services.open(self.settings, self.clock) as services:
@@ -71,8 +94,9 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     simulated = SimClock.fixed(NOW)
     clock = SleepyClock(simulated)
-    with Simulator(build_world("single"), clock=simulated) as simulator:
-        yield Site(tmp_path, simulator, clock)
+    world = build_world("single")
+    with Simulator(world, clock=simulated) as simulator:
+        yield Site(tmp_path, world, simulator, clock)
 
 
 def test_without_an_inventory_nothing_is_asked(site: Site) -> None:
@@ -128,3 +152,43 @@ def test_it_ends_before_the_disk_is_full(site: Site, monkeypatch: pytest.MonkeyP
         report = run_work(services, build=False)
     assert report.failures == [polled.stopped]
     assert len(site.simulator.log.calls()) == before
+
+
+def test_what_was_polled_is_in_the_marts(site: Site) -> None:
+    site.list_plants()
+    site.build()
+    assert site.ask("select * from marts.fct_inverter_5min") == []
+    site.poll(timedelta(hours=1))
+    site.build()
+    slots = [datetime(2026, 6, 10, 10, tzinfo=UTC) + n * timedelta(minutes=5) for n in range(12)]
+    inverter, battery, meter = (site.served(each, slots[0], slots[-1]) for each in (38, 39, 47))
+    steps = {at: inverter[at]["total_cap"] - inverter[before]["total_cap"] for before, at in pairwise(slots)}
+    assert sum(steps.values()) > 0.5
+
+    def by_time(table: str) -> dict[datetime, dict[str, Any]]:
+        rows = site.ask(f"select * from marts.fct_{table}_5min where local_date = '2026-06-10'")
+        return {row["collect_time_utc"]: row for row in rows}
+
+    inverters, batteries, meters = (by_time(each) for each in ("inverter", "battery", "meter"))
+    for rows, source in ((inverters, inverter), (batteries, battery), (meters, meter)):
+        assert sorted(rows) == sorted(source) == slots
+        assert {row["source"] for row in rows.values()} == {"realtime"}
+    assert {at: row["energy_kwh"] for at, row in inverters.items() if at in steps} == pytest.approx(steps)
+    powers = {at: row["active_power"] for at, row in inverter.items()}
+    assert {at: row["active_power_kw"] for at, row in inverters.items()} == pytest.approx(powers)
+    for at in slots:
+        assert batteries[at]["charge_counter_kwh"] == battery[at]["charge_cap"]
+        assert meters[at]["forward_active_energy_kwh"] == meter[at]["active_cap"]
+    day = "local_date = '2026-06-10'"
+    counted = site.ask(f"select energy_from_counter_kwh, silent_h, up_h from marts.fct_inverter_day where {day}")[0]
+    assert counted["energy_from_counter_kwh"] == pytest.approx(sum(steps.values()))
+    # It runs since 10:00; what comes after the last poll is nobody's silence.
+    assert counted["up_h"] == pytest.approx(10 / 12, abs=0.1)
+    now = site.ask(
+        "select inverters_down, inverters_silent, is_offline, last_inverter_row_utc from marts.mart_fleet_now"
+    )
+    assert now == [
+        {"inverters_down": 0, "inverters_silent": 0, "is_offline": False, "last_inverter_row_utc": slots[-1]}
+    ]
+    told = f"select realtime_rows, inverter_realtime_rows, inverter_rows from marts.fct_data_quality_day where {day}"
+    assert site.ask(told) == [{"realtime_rows": 36, "inverter_realtime_rows": 12, "inverter_rows": 12}]

@@ -11,7 +11,6 @@ from schemas.generate_dbt import (
     generate,
     is_overridable,
     main,
-    merged_model,
     staging_columns,
     stale_files,
     write_files,
@@ -99,9 +98,10 @@ def test_merged_models_have_the_columns_of_history_and_the_source() -> None:
 def test_every_state_that_means_offline_is_a_column_that_is_polled() -> None:
     polled = {item.column for table in RAW if table.dataset == "device_realtime" for item in table.items}
     assert OFFLINE.keys() <= polled
-    sql = merged_model(DEVICE_TYPES[1])[0]
-    assert "coalesce(run_state_code not in (0), true)" in sql
-    assert "coalesce(inverter_state_code not in (45056, 49152), true)" in sql
+    rules = FILES[Path("macros/poll_rules.sql")]
+    assert "coalesce(run_state_code not in (0), true)" in rules
+    assert "coalesce(inverter_state_code not in (45056, 49152), true)" in rules
+    assert [f"'table': '{kind.name}'" in rules for kind in merged_types()] == [True] * len(merged_types())
 
 
 def test_sources_name_the_dagster_asset_that_writes_them() -> None:

@@ -42,7 +42,7 @@ create table marts.fct_battery_5min as
     select 'NE=1' as plant_code, 6 as device_id, 39 as device_type_id, date '2025-10-26' as local_date,
         timestamptz '2025-10-26 00:00:00+00' as collect_time_utc, 1.0 as battery_power_kw, 'daily' as counter_kind,
         1.0 as charge_counter_kwh, 0.0 as discharge_counter_kwh;
-create table staging.stg_device_history_emi as
+create table staging.stg_device_5min_emi as
     select 'NE=1' as plant_code, 7 as device_id, date '2025-10-26' as local_date,
         stamp + interval 3 seconds as collect_time_utc, 500.0 as irradiance_w_m2, 11.04 as temperature_degc,
         21.0 as pv_temperature_degc, 3.0 as wind_speed_m_s

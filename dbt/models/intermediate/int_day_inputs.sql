@@ -1,12 +1,61 @@
 {{ config(materialized='table') }}
--- What each plant's day of 5-minute rows depends on, as one digest: its rows, those of the days beside it, and where
--- the plant stands.
-with days as (
+-- What each plant's day of 5-minute rows depends on, as one digest: its rows, polled ones too, those of the days beside
+-- it, and where the plant stands.
+with rows_read as (
+
+    select
+        plant_code,
+        local_date,
+        kind,
+        history_rows as rows_read,
+        history_extracted_at_utc as extracted_at_utc,
+        greatest(history_extracted_at_utc, polls_extracted_at_utc) as asked_at_utc,
+        0::ubigint as chosen_polls
+    from {{ ref('int_day_rows') }}
+    union all
+    select
+        plant_code,
+        local_date,
+        case
+            {% for table, device_type_id, kind in five_minute_kinds() -%}
+            when device_type_id = {{ device_type_id }} then '{{ kind }}'
+            {% endfor -%}
+        end as kind,
+        samples as rows_read,
+        extracted_at_utc,
+        null as asked_at_utc,
+        hash(device_id, sample_polls) as chosen_polls
+    from {{ ref('int_poll_day') }}
+    where samples > 0
+
+),
+
+summed as (
+
+    select
+        plant_code,
+        local_date,
+        {% for kind in ['inverter', 'emi', 'meter', 'battery'] -%}
+        coalesce(sum(rows_read) filter (where kind = '{{ kind }}'), 0)::bigint as {{ kind }}_rows,
+        {% endfor -%}
+        sum(rows_read)::bigint as all_rows,
+        max(extracted_at_utc) as inputs_changed_at_utc,
+        max(asked_at_utc) as asked_at_utc,
+        bit_xor(chosen_polls) as chosen_polls
+    from rows_read
+    where kind is not null
+    group by
+        plant_code,
+        local_date
+
+),
+
+days as (
 
     select
         *,
-        hash(all_rows, inverter_rows, emi_rows, meter_rows, battery_rows, inputs_changed_at_utc) as own
-    from {{ ref('int_day_rows') }}
+        hash(all_rows, inverter_rows, emi_rows, meter_rows, battery_rows, inputs_changed_at_utc, chosen_polls) as own
+    from summed
 
 ),
 
@@ -17,7 +66,8 @@ beside as (
         before.own as own_before,
         after.own as own_after,
         greatest(days.inputs_changed_at_utc, before.inputs_changed_at_utc, after.inputs_changed_at_utc)
-            as newest_input_at_utc
+            as newest_input_at_utc,
+        greatest(days.asked_at_utc, before.asked_at_utc, after.asked_at_utc) as last_asked_at_utc
     from days
     left join days as before
         on
@@ -47,6 +97,8 @@ select
     beside.meter_rows + beside.battery_rows as flow_rows,
     beside.meter_rows + beside.inverter_rows as hour_rows,
     beside.newest_input_at_utc as inputs_changed_at_utc,
+    -- What was measured later than 15 minutes before the newest answer may not have reached the vendor by then.
+    least(plant_days.day_end_utc, beside.last_asked_at_utc - interval 15 minutes) as asked_until_utc,
     hash(
         beside.own,
         beside.own_before,

@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 -- What the judgement of a plant's day depends on beyond its rows: which inverters are expected and how large they are,
--- which strings are in use, and how the plant did in the 30 days before.
+-- which strings are in use, how the plant did in the 30 days before, and until when it was asked.
 with month_before as (
 
     select
@@ -61,6 +61,7 @@ select
     case when month_before.pr_days >= {{ var('trailing_pr_days') }} then month_before.pr end as trailing_pr,
     hash(
         days.signature,
+        days.asked_until_utc,
         inverters.digest,
         strings.digest,
         case when month_before.pr_days >= {{ var('trailing_pr_days') }} then month_before.pr end

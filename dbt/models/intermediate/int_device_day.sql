@@ -3,7 +3,8 @@
     incremental_strategy='append',
     pre_hook="{{ forget_changed_days(ref('int_day_inputs')) }}"
 ) }}
--- How many 5-minute rows with a value each inverter, EMI, meter and battery sent on a plant's day.
+-- How many 5-minute rows with a value each inverter, EMI, meter and battery sent on a plant's day, and how many of
+-- them are polls.
 {% set values = {'inverter': 'active_power_kw', 'emi': 'irradiance_w_m2', 'meter': 'active_power_kw',
     'battery': 'charge_discharge_power_kw'} %}
 with todo as (
@@ -22,7 +23,8 @@ readings as (
         rows_read.collect_time_utc,
         {{ device_type_id }} as device_type_id,
         '{{ kind }}' as kind,
-        rows_read.{{ values[kind] }} is not null as has_value
+        rows_read.{{ values[kind] }} is not null as has_value,
+        rows_read.source
     from {{ five_minutes(table) }} as rows_read
     inner join todo
         on
@@ -40,6 +42,7 @@ select
     readings.device_type_id,
     readings.kind,
     count(*) filter (where readings.has_value) as day_rows,
+    count(*) filter (where readings.has_value and readings.source = 'realtime') as realtime_rows,
     count(*) filter (
         where
             readings.has_value

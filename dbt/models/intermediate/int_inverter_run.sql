@@ -30,7 +30,12 @@ grid as (
         local_date,
         latitude,
         longitude,
-        unnest(generate_series(day_start_utc, day_end_utc - interval 5 minutes, interval 5 minutes)) as slot_utc
+        -- What nobody has asked for yet is not silence.
+        unnest(generate_series(
+            day_start_utc,
+            least(day_end_utc - interval 5 minutes, coalesce(asked_until_utc, day_end_utc)),
+            interval 5 minutes
+        )) as slot_utc
     from todo
 
 ),

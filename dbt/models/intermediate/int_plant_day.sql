@@ -19,6 +19,7 @@ with days as (
         plant_code,
         local_date
     from {{ ref('int_day_rows') }}
+    where kind is not null
 
 ),
 

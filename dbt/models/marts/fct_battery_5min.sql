@@ -32,6 +32,7 @@ with readings as not materialized (
         rows_read.discharged_energy_kwh,
         rows_read.implausible,
         rows_read.extracted_at_utc,
+        rows_read.source,
         plants.time_zone
     from {{ five_minutes(table) }} as rows_read
     left join {{ ref('stg_plants') }} as plants
@@ -115,6 +116,7 @@ select
     discharged_energy_kwh as discharge_counter_kwh,
     counter_kind,
     implausible,
+    source,
     extracted_at_utc
 from counted
 where {{ belongs_here() }}

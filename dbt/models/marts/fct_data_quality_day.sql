@@ -56,7 +56,9 @@ expected as (
         sum(device_days.day_rows) filter (where device_days.kind = 'meter') as meter_rows,
         sum(device_days.day_rows) filter (where device_days.kind = 'battery') as battery_rows,
         sum(device_days.day_rows) filter (where device_days.kind = 'emi') as emi_rows,
-        sum(device_days.day_rows) filter (where device_days.kind = 'inverter') as inverter_rows
+        sum(device_days.day_rows) filter (where device_days.kind = 'inverter') as inverter_rows,
+        sum(device_days.realtime_rows) as realtime_rows,
+        sum(device_days.realtime_rows) filter (where device_days.kind = 'inverter') as inverter_realtime_rows
     from {{ ref('int_plant_day') }} as days
     left join {{ ref('int_device_day') }} as device_days
         on
@@ -102,6 +104,8 @@ select
     coalesce(expected.emi_rows, 0)::bigint as emi_rows,
     coalesce(expected.meter_rows, 0)::bigint as meter_rows,
     coalesce(expected.battery_rows, 0)::bigint as battery_rows,
+    coalesce(expected.realtime_rows, 0)::bigint as realtime_rows,
+    coalesce(expected.inverter_realtime_rows, 0)::bigint as inverter_realtime_rows,
     days.report_state,
     days.history_state,
     days.is_provisional,

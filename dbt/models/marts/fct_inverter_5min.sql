@@ -28,6 +28,7 @@ with inverters as not materialized (
         shutdown_at_utc,
         implausible,
         extracted_at_utc,
+        source,
         mppt_total_yield_kwh,
         mppt_5_yield_kwh,
         mppt_6_yield_kwh,
@@ -63,7 +64,8 @@ with inverters as not materialized (
         startup_at_utc,
         shutdown_at_utc,
         implausible,
-        extracted_at_utc
+        extracted_at_utc,
+        source
     from {{ five_minutes('residential_inverter') }}
 
 ),
@@ -145,6 +147,7 @@ select
     startup_at_utc,
     shutdown_at_utc,
     implausible,
+    source,
     extracted_at_utc
 from stepped
 where {{ belongs_here() }}

@@ -18,6 +18,7 @@ with readings as not materialized (
         rows_read.reverse_active_energy_kwh,
         rows_read.implausible,
         rows_read.extracted_at_utc,
+        rows_read.source,
         plants.time_zone
     from {{ five_minutes(table) }} as rows_read
     left join {{ ref('stg_plants') }} as plants
@@ -112,6 +113,7 @@ select
     import_counter,
     counter_kind,
     implausible,
+    source,
     extracted_at_utc
 from directed
 where {{ belongs_here() }}

@@ -13,6 +13,7 @@ with inputs as not materialized (
         unnest(generate_series(1, {{ count }}))::integer as pv_input,
         unnest([{% for n in range(1, count + 1) %}pv{{ n }}_voltage_v{{ ', ' if not loop.last }}{% endfor %}]) as voltage_v,
         unnest([{% for n in range(1, count + 1) %}pv{{ n }}_current_a{{ ', ' if not loop.last }}{% endfor %}]) as current_a,
+        source,
         extracted_at_utc
     from {{ five_minutes(table) }}
     {% if not loop.last %}union all
@@ -31,6 +32,7 @@ select
     inputs.voltage_v,
     inputs.current_a,
     inputs.voltage_v * inputs.current_a / 1000 as dc_power_kw,
+    inputs.source,
     inputs.extracted_at_utc
 from inputs
 where exists (

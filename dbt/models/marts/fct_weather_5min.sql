@@ -15,6 +15,7 @@ select
     rows_read.wind_speed_m_s,
     rows_read.wind_direction_deg,
     rows_read.implausible,
+    rows_read.source,
     rows_read.extracted_at_utc
 from {{ five_minutes('emi') }} as rows_read
 left join {{ source('ops', 'plant_overrides') }} as overrides
