@@ -18,6 +18,7 @@ from pipelines.load.callers import Caller
 from pipelines.load.fleet import Fleet, View
 from pipelines.load.request import Listener, LoadReport
 from pipelines.load.spreading import Purpose, Spread
+from pipelines.northbound.allowances import Allowance
 from pipelines.northbound.client import Answer, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import (
@@ -33,7 +34,6 @@ from pipelines.northbound.errors import (
     Timeout,
 )
 from pipelines.northbound.lanes import Lane
-from pipelines.northbound.ledger import Allowance
 from pipelines.northbound.requests import is_plant_code
 
 LONG_WAIT_SECONDS: Final = 60.0

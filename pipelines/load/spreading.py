@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipelines.load.callers import Caller
+from pipelines.northbound.allowances import Allowance
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.northbound.lanes import Lane
-from pipelines.northbound.ledger import Allowance
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from pipelines.load.run import check_owner_files, declare_requests
 from pipelines.load.services import Services
 from pipelines.load.sources import Source
 from pipelines.load.wanting import Call, Wanting
+from pipelines.northbound.allowances import exhausted
 from pipelines.northbound.errors import (
     CertificateNotTrusted,
     LoginRefused,
@@ -40,7 +41,6 @@ from pipelines.northbound.errors import (
     QuotaExhausted,
     WrongAddress,
 )
-from pipelines.northbound.ledger import exhausted
 from pipelines.owner_files import read_policy
 from pipelines.planning.cells import Cell
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from pipelines.northbound import requests
+from pipelines.northbound.allowances import Allowance, exhausted
 from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.northbound.denials import Denials
 from pipelines.northbound.errors import (
@@ -34,7 +35,7 @@ from pipelines.northbound.errors import (
 from pipelines.northbound.findings import LOOKED_BACK, Modelled, PolicyFinding, policy_findings
 from pipelines.northbound.judge import Page, Verdict, judge_rows
 from pipelines.northbound.lanes import Lane
-from pipelines.northbound.ledger import Allowance, Ledger, exhausted
+from pipelines.northbound.ledger import Ledger
 from pipelines.northbound.oauth_app import OAuthApp
 from pipelines.northbound.oauth_grants import GrantCache
 from pipelines.northbound.oauth_session import OAuthSession

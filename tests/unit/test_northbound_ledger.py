@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.northbound.allowances import CLOCK_TOLERANCE
 from pipelines.northbound.errors import QuotaExhausted
-from pipelines.northbound.ledger import CLOCK_TOLERANCE, LONGEST_CALL, FleetCounts, Ledger
+from pipelines.northbound.ledger import LONGEST_CALL, FleetCounts, Ledger
 from schemas.endpoints import ENDPOINTS
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
