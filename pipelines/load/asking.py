@@ -18,8 +18,9 @@ from pipelines.load.callers import Caller
 from pipelines.load.fleet import Fleet, View
 from pipelines.load.request import Listener, LoadReport
 from pipelines.load.spreading import Purpose, Spread
+from pipelines.load.unfinished import Unfinished
 from pipelines.northbound.allowances import Allowance
-from pipelines.northbound.client import Answer, Client
+from pipelines.northbound.client import Answer, Client, ListPage
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import (
     BadAnswer,
@@ -195,8 +196,8 @@ class Asker:
         """The code by which an account knows a plant."""
         return self._callers[account].names("getDevList").get(plant, plant)
 
-    def list_plants(self, account: str, *, why: str) -> list[Answer]:
-        """All pages of an account's plant list.
+    def list_plants(self, account: str, unfinished: Unfinished, *, why: str) -> list[ListPage]:
+        """All pages of an account's plant list; those that are there of an `unfinished` listing are not asked again.
 
         Raises:
             QuotaExhausted: as `ask`.
@@ -207,12 +208,16 @@ class Asker:
             raise LoadStopped(caller.stopped)
         while True:
             try:
-                return caller.client.plants(why=why)
+                begun = unfinished.begin(self.clock.now())
+                return caller.client.plants(why=why, begun=begun, note=unfinished.note_page)
             except QuotaExhausted as exhausted:
                 self.wait_for(exhausted)
             except PermissionDenied as error:
                 raise EndpointRefused(error) from error
-            except (RequestRejected, IncompleteList):
+            except IncompleteList:
+                unfinished.drop_answers()
+                raise
+            except RequestRejected:
                 raise
             except NorthboundError as error:
                 if len(self._callers) > 1:

@@ -88,7 +88,19 @@ def due_accounts(services: Services, fleet: Fleet, force: bool = False) -> list[
 
 
 def _is_due(view: View, now: datetime) -> bool:
-    return view.listed_at is None or now - view.listed_at >= (INVENTORY_MAX_AGE if view.plants else EMPTY_MAX_AGE)
+    due = _due_at(view)
+    return due is None or now >= due
+
+
+def next_listing(services: Services, fleet: Fleet) -> datetime | None:
+    """When the first of the accounts is due to be listed again; None if one never was."""
+    due = [_due_at(fleet.views.get(name, View())) for name in services.clients]
+    known = [at for at in due if at is not None]
+    return min(known) if known and len(known) == len(due) else None
+
+
+def _due_at(view: View) -> datetime | None:
+    return view.listed_at and view.listed_at + (INVENTORY_MAX_AGE if view.plants else EMPTY_MAX_AGE)
 
 
 def _try_to_list(

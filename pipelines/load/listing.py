@@ -18,6 +18,7 @@ from pipelines.load.landing import note_side_results
 from pipelines.load.plant_zones import keep_known_zones, resolve_zones
 from pipelines.load.request import Listener, LoadReport
 from pipelines.load.services import Services
+from pipelines.load.unfinished import KeptDevices, Unfinished
 from pipelines.northbound.errors import IncompleteList, PlantNotAuthorized
 from pipelines.northbound.ledger import FleetCounts
 from pipelines.northbound.requests import devices_body, is_plant_code
@@ -37,34 +38,78 @@ class _Devices:
 def list_account(services: Services, asker: Asker, report: LoadReport, listener: Listener, account: str) -> None:
     """List what an account sees and merge it into the lake; nothing is merged unless the listing is complete.
 
+    What an earlier try has brought of it isn't asked again. Emptiness where something was listed before is doubted
+    once.
+
     Raises:
         QuotaExhausted, EndpointRefused, LoadStopped, NorthboundError: it can't be had now.
     """
     client = services.clients[account]
+    unfinished = Unfinished(services.unfinished_file, account)
+    before = _Before.of(services, account)
     listener.progress("inventory", 0, 2)
-    pages = asker.list_plants(account, why="inventory")
+    pages = asker.list_plants(account, unfinished, why="inventory")
     # A server whose clock is ahead must not make this listing look newer than those to come.
-    at = min(pages[0].server_time, services.clock.now())
-    plants = _collect(services, report, [decode_plants(page.data, extracted_at=at, account=account) for page in pages])
+    at = min(pages[0].server_time, pages[0].received_at)
+    if before.plants and not pages[0].page.total and unfinished.is_doubtful("plants", services.clock.now()):
+        unfinished.drop_answers()
+        raise IncompleteList(f"no plant is listed, and {len(before.plants)} were", endpoint="stations")
+    plants = _collect(
+        services, report, [decode_plants(page.data.encode(), extracted_at=at, account=account) for page in pages]
+    )
     listener.progress("inventory", 1, 2)
     codes = plants["plant_code"].unique(maintain_order=True).to_list()
     client.counts = FleetCounts(len(codes), client.counts.devices_by_type)
-    devices = _list_devices(services, asker, report, account, codes, at)
+    devices = _list_devices(services, asker, report, account, codes, at, unfinished, before)
     _file(services, report, listener, account, plants, devices, at)
+    unfinished.finish()
     listener.progress("inventory", 2, 2)
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What the account's last listing held, under its own codes: plants, and those of them that had devices."""
+
+    plants: frozenset[str]
+    with_devices: frozenset[str]
+
+    @classmethod
+    def of(cls, services: Services, account: str) -> "_Before":
+        mine = (pl.col("account") == account) & pl.col("absent_since").is_null()
+        plants = services.lake.read("account_plants").filter(mine)
+        living = services.lake.read("account_devices").filter(mine)["device_id"]
+        owners = services.lake.read("devices").filter(pl.col("device_id").is_in(living.to_list()))["plant_code"]
+        owning = plants.filter(pl.col("plant_code").is_in(owners.unique().to_list()))
+        return cls(frozenset(plants["account_plant_code"]), frozenset(owning["account_plant_code"]))
+
+
 def _list_devices(
-    services: Services, asker: Asker, report: LoadReport, account: str, codes: Sequence[str], at: datetime
+    services: Services,
+    asker: Asker,
+    report: LoadReport,
+    account: str,
+    codes: Sequence[str],
+    at: datetime,
+    unfinished: Unfinished,
+    before: _Before,
 ) -> _Devices:
-    listings: list[Decoded] = []
-    answered: set[str] = set()
+    kept = [one for one in unfinished.devices if set(one.plants) <= set(codes)]
+    listings = [decode_devices(one.data.encode(), extracted_at=at, account=account) for one in kept]
+    answered = {code for one in kept for code in one.plants}
     refused = {code for code in codes if not is_plant_code(code)}
     try:
-        for batch in chunks(codes, PLANTS_PER_CALL):
+        for batch in chunks([code for code in codes if code not in answered], PLANTS_PER_CALL):
             for reply in asker.ask_as(account, "getDevList", batch, devices_body, why="inventory"):
                 if not isinstance(reply, Rejected):
-                    listings.append(decode_devices(reply.answer.data, extracted_at=at, account=account))
+                    data = reply.answer.data
+                    had = before.with_devices.intersection(reply.subjects)
+                    if had and not reply.answer.rows and unfinished.is_doubtful(min(had), services.clock.now()):
+                        raise IncompleteList(
+                            f"no device of {len(reply.subjects)} plants is listed, and {len(had)} had some",
+                            endpoint="getDevList",
+                        )
+                    unfinished.note_devices(KeptDevices(tuple(reply.subjects), data.decode()))
+                    listings.append(decode_devices(data, extracted_at=at, account=account))
                     answered.update(reply.subjects)
                 elif isinstance(reply.error, PlantNotAuthorized):
                     refused.update(reply.subjects)

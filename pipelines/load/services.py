@@ -68,6 +68,11 @@ class Services:
         """Where plants that the vendor refuses are kept."""
         return state_dir(self.settings.home) / "refused_plants.json"
 
+    @property
+    def unfinished_file(self) -> Path:
+        """Where answers of listings are kept until these are complete."""
+        return state_dir(self.settings.home) / "unfinished_listings.json"
+
     def calls_made(self) -> Counter[str]:
         """Calls by endpoint that these services have made so far, for all accounts."""
         return sum((client.ledger.made for client in self.clients.values()), Counter())

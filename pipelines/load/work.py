@@ -20,7 +20,7 @@ from pipelines.load.carrying import Carrier, new_owner
 from pipelines.load.due import note_next_work
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.instants import load_instant
-from pipelines.load.inventory import INVENTORY_MAX_AGE, due_accounts, ensure_inventory
+from pipelines.load.inventory import due_accounts, ensure_inventory, next_listing
 from pipelines.load.lanes import make_sources, reserved_calls, set_oldest
 from pipelines.load.looks import NEVER, PastLook
 from pipelines.load.oldest_search import OldestSearch
@@ -363,10 +363,10 @@ class Worker:
         return True
 
     def _next_listing(self, fleet: Fleet, now: datetime) -> datetime:
-        """When the fleet is listed anew: after a day, or after a rest where an account's list could not be had."""
+        """When the fleet is listed anew: when it is due, or after a rest where an account's list could not be had."""
         if not due_accounts(self.services, fleet):
             self.failures.pop("inventory", None)
-            return max((fleet.listed_at or now) + INVENTORY_MAX_AGE, now + BACK_OFF[0])
+            return max(next_listing(self.services, fleet) or now, now + BACK_OFF[0])
         rest = BACK_OFF[min(self.failures["inventory"], len(BACK_OFF) - 1)]
         self.failures["inventory"] += 1
         return now + rest

@@ -7,7 +7,7 @@ raised at once, and a quota is never waited for here: whoever plans the work dec
 import json
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -86,6 +86,17 @@ class Answer:
     bytes: int
     ms: float
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """A page of the plant list: what it says of itself, the JSON text of its rows, the server's time (aware UTC), and
+    when it came by this machine's."""
+
+    page: Page
+    data: str = field(repr=False)
+    server_time: datetime
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,19 +251,29 @@ class Client:
         """
         return self._call(endpoint, body, _Purpose(why, lane, reserved))[0]
 
-    def plants(self, *, why: str) -> list[Answer]:
-        """All pages of the plant list (5.1.1.1), in order; IncompleteList unless they add up."""
+    def plants(
+        self, *, why: str, begun: Sequence[ListPage] = (), note: Callable[[ListPage], None] | None = None
+    ) -> list[ListPage]:
+        """All pages of the plant list (5.1.1.1), in order; IncompleteList unless they add up.
+
+        ``begun``: the pages that are there already. ``note`` is told of each that comes.
+        """
         pages = PagedList()
-        answers: list[Answer] = []
+        found = list(begun)
+        for known in found:
+            pages.add(known.page, known.data.encode())
         while pages.next_page is not None:
+            if found and found[0].page.total:
+                # The quota of this very list grows with it, so the first page's total is taken over at once.
+                self.counts = replace(self.counts, plants=found[0].page.total)
             body = requests.stations_body(pages.next_page)
             answer, page = self._call("stations", body, _Purpose(why))
             assert page is not None
             pages.add(page, answer.data)
-            answers.append(answer)
-            # The quota of this very list grows with it, so the first page's total is taken over at once.
-            self.counts = replace(self.counts, plants=page.total)
-        return answers
+            found.append(ListPage(page, answer.data.decode(), answer.server_time, self._clock.now()))
+            if note is not None:
+                note(found[-1])
+        return found
 
     def devices(self, plant_codes: Sequence[str], *, why: str) -> list[Answer]:
         """The devices of these plants (5.1.1.2), 100 plants a call."""
