@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from simulated_year_rules import Findings, Fleet, counted, judge
+from simulated_year_rules import Findings, Fleet, counted, judge, plants_of
 
 from pipelines.planning.calendar import local_day
 from pipelines.planning.cells import Cell, Subject, final_margin
@@ -23,7 +23,11 @@ from pipelines.simulator.world import World
 POLICY = "dynamic"
 HISTORY = "getDevHistoryKpi"
 USELESS = frozenset({"html", "empty_body", "cut_body", "cut_connection", "other_shape", "empty_data"})
-"""Faults that take a call's seat and give nothing for it."""
+"""Faults that take a call's seat and give nothing for it, though the vendor's answer was a success."""
+
+DEAD_SESSION, REFUSED = 305, 20056
+CELLS_A_CALL = 30
+"""10 devices, 3 days."""
 
 SETTLED = timedelta(days=3)
 """What ended so long before the end of the run must be there (a block of fresh days comes on top)."""
@@ -185,11 +189,12 @@ def _backlog(
     ).join(rows.filter(pl.col("dataset") == "device_history"), on=["subject", "local_date"], how="left")
     missing = at["first_at"].null_count()
     done = None if missing else datetime.fromtimestamp((at["first_at"].max() or 0) + 1, UTC)
-    taken = [r for r in counted(records, HISTORY) if done is None or r.at <= done]
-    lost = sum(r.fault in USELESS or r.fail_code == 20056 for r in taken)
+    until_done = [r for r in records if r.endpoint == HISTORY and (done is None or r.at <= done)]
+    lost = sum(map(_is_lost, until_done))
+    alone = _alone(until_done, records, {str(d.id): d.plant_code for d in world.devices})
     least, least_with_faults = (
         _least_days(calls, a_day, first_due, limit.calls, options.window, burst)
-        for calls in (least_calls, least_calls + lost)
+        for calls in (least_calls, least_calls + lost + alone)
     )
     days = None if done is None else max(0.0, (done - start) / _DAY)
     return {
@@ -197,8 +202,9 @@ def _backlog(
         "least calls": least_calls,
         "fresh need, calls a day": round(a_day, 2),
         "quota, calls a day": limit.calls,
-        "calls counted till done": len(taken),
-        "of these without use (faults)": lost,
+        "calls counted till done": len(counted(until_done, HISTORY)),
+        "seats lost to faults": lost,
+        "calls more for plants that were refused for weeks": alone,
         "missing device days": missing,
         "done on day": None if days is None else round(days, 2),
         "least days": round(least, 2),
@@ -208,6 +214,24 @@ def _backlog(
         "grain": round(max(1.0, a_day / (limit.calls - a_day)), 2),
         "ratio": None if days is None else round(days / max(least_with_faults, 1 / 24), 4),
     }
+
+
+def _is_lost(record: RequestRecord) -> bool:
+    """Whether a call took a seat and gave nothing. The vendor doesn't say that refused or failed calls aren't counted,
+    so a careful ledger holds their seats; but a dead session names no account whose calls could be counted."""
+    return record.fail_code != DEAD_SESSION and (not record.ok or record.fault in USELESS)
+
+
+def _alone(taken: Sequence[RequestRecord], records: Sequence[RequestRecord], plant_of: Mapping[str, str]) -> int:
+    """Calls beyond the least about nothing but plants that were refused for a while: what they missed goes alone."""
+    asked = [(plants_of(r.body, plant_of), r) for r in records if r.fail_code == REFUSED]
+    away = {plant for plants, _ in asked if len(plants) == 1 for plant in plants}
+    late = [r for r in taken if r.ok and away and plants_of(r.body, plant_of) <= away]
+    by_type = Counter(r.body["devTypeId"] for r in late)
+    rows = Counter[int]()
+    for record in late:
+        rows[record.body["devTypeId"]] += record.rows
+    return sum(calls - -(-rows[kind] // CELLS_A_CALL) for kind, calls in by_type.items())
 
 
 def _day_cells(subjects: Mapping[str, Subject], first: date, last: date) -> list[Cell]:

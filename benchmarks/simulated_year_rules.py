@@ -184,7 +184,7 @@ def _closed_plants(
     for record in records:
         if record.fail_code != 20056:
             continue
-        plants = _plants(record.body, plant_of)
+        plants = plants_of(record.body, plant_of)
         known = [alone[code] for code in plants if code in alone and record.at - alone[code] < PERMISSION_PROBE]
         if known:
             at_once[record.at] += 1
@@ -194,7 +194,8 @@ def _closed_plants(
             alone[next(iter(plants))] = record.at
 
 
-def _plants(body: Mapping[str, Any], plant_of: Mapping[str, str]) -> set[str]:
+def plants_of(body: Mapping[str, Any], plant_of: Mapping[str, str]) -> set[str]:
+    """The plants that a request is about; `plant_of`: plant by device id."""
     if "stationCodes" in body:
         return set(str(body["stationCodes"]).split(","))
     return {plant_of.get(device, device) for device in str(body.get("devIds", "")).split(",")}
