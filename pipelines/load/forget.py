@@ -65,6 +65,8 @@ def forget(services: Services, wanted: Forgetting, progress: Progress = lambda s
     """
     refuse_while_loading(services)
     services.lake.fold()
+    # Answers of a listing that isn't complete hold plants as they were sent.
+    services.unfinished_file.unlink(missing_ok=True)
     gone = 0
     for number, (name, table) in enumerate(services.lake.tables.items(), 1):
         test = _test(services, table, wanted)

@@ -22,6 +22,7 @@ from pipelines.lake.store import Lake
 from pipelines.load.forget import Forgetting, forget, rows_to_forget
 from pipelines.load.refile import corrections, refile, rows_to_move
 from pipelines.load.services import Services
+from pipelines.load.unfinished import KeptDevices, Unfinished
 from pipelines.settings import Account, Settings
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
@@ -151,7 +152,10 @@ def test_a_plant_is_forgotten_everywhere_and_no_other(services: Services) -> Non
     assert rows_to_forget(services, wanted) == everywhere | dict.fromkeys(
         ("plants", "devices", "account_devices", "quarantine"), 1
     )
+    Unfinished(services.unfinished_file, "main").note_devices(KeptDevices(("NE=1",), '[{"stationCode":"NE=1"}]'))
+    assert b"NE=1" in services.unfinished_file.read_bytes()
     assert forget(services, wanted) == 103
+    assert not services.unfinished_file.exists()
     assert rows_to_forget(services, wanted) == {}
     assert forget(services, wanted) == 0
     assert filed(services.lake, "NE=2") == dict.fromkeys(days(), 24)
