@@ -596,7 +596,7 @@ def test_all_pages_of_the_plant_list(server: Loopback, make: Make) -> None:
 def test_an_account_without_plants(server: Loopback, make: Make, answer: Say) -> None:
     server.say("stations", answer)
     (found,) = make().plants(why="w")
-    assert found.data == b"[]"
+    assert found.data == "[]"
 
 
 @pytest.mark.parametrize(
