@@ -66,6 +66,7 @@ create table staging.stg_alarms as
         timestamptz '2026-06-10 10:00:00+00' as raise_time_utc, timestamp '2026-06-10 12:00:00' as local_time,
         timestamptz '2026-06-20 10:00:00+00' as last_seen_at_utc, null::timestamptz as cleared_before_utc
 """
+OVERFLOWING = "[...document.querySelectorAll('.tile b')].filter(each => each.scrollWidth > each.clientWidth)"
 JUNE = ("--from", "2026-06-01", "--to", "2026-06-30")
 
 
@@ -231,7 +232,27 @@ def test_a_browser_shows_it_without_a_network_at_the_width_of_a_phone_and_a_desk
             assert browser.text(f"#{section} h2")
         assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
         assert browser.run("return performance.getEntriesByType('resource').length") == 0
+        assert browser.run(f"return {OVERFLOWING}.length") == 0
         drawn = "[...document.querySelectorAll('rect.bar')].filter(each => each.getBBox().height > 0)"
         assert browser.run(f"return {drawn}.length") == 30 + 2 * 30
         shown = browser.run("return getComputedStyle(document.querySelector('#plants thead')).display")
         assert (shown == "none") == (width < 640)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=ABSENT)
+def test_a_sheet_of_paper_holds_every_column(page: str, home: Path, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        # A4 between its margins; what the page says of print holds for the window.
+        browser.resize(703, 900)
+        browser.open((home / "june.html").as_uri())
+        browser.run(
+            "for (const rule of document.styleSheets[0].cssRules)"
+            " if (rule.media && rule.media.mediaText === 'print') rule.media.mediaText = 'all'"
+        )
+        assert browser.run("return getComputedStyle(document.documentElement).fontSize") == "11px"
+        assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+        assert browser.run(f"return {OVERFLOWING}.length") == 0
+        for part in ("section table", ".chart"):
+            wide = "each => each.scrollWidth > each.parentElement.clientWidth"
+            assert browser.run(f"return [...document.querySelectorAll('{part}')].filter({wide}).length") == 0, part
