@@ -83,6 +83,13 @@ def test_it_knows_seasons_and_the_polar_night() -> None:
     assert clear_sky_kwh_m2(69.6, 18.9, 30.0, 180.0, spans("Europe/Oslo", date(2026, 12, 21))) == [0.0]
 
 
+def test_quarters_of_an_hour_are_fine_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = spans("Europe/Berlin", *(date(2026, month, 21) for month in range(1, 13)))
+    coarse = clear_sky_kwh_m2(52.5, 13.4, 30.0, 180.0, days)
+    monkeypatch.setattr(clear_sky, "STEP_S", 60)
+    assert coarse == pytest.approx(clear_sky_kwh_m2(52.5, 13.4, 30.0, 180.0, days), rel=5e-4)
+
+
 def test_days_are_worked_out_once_and_only_where_place_and_modules_are_known(
     database: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
