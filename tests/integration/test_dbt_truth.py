@@ -15,9 +15,9 @@ import pytest
 from truth.calendar_of_tests import hours_of
 from truth.compare import Expected, summary
 from truth.mixed_fleet import BATTERY_HABITS, FIRST, LAST, METER_HABITS, MixedFleet, mixed_fleet
-from truth.mixed_flows import Truth, battery_rows, conventions, meter_rows, physics_differences
+from truth.mixed_flows import Truth, battery_rows, conventions, meter_rows, physics_differences, weather_rows
 from truth.mixed_inverters import episodes, inverter_days, plant_availability, residuals, runs, string_days
-from truth.mixed_plants import alarms, battery_days, months, plant_days, plant_hours, round_trips
+from truth.mixed_plants import alarms, battery_days, fleet_now, months, plant_days, plant_hours, round_trips
 from truth.mixed_warehouse import build_mixed
 
 pytestmark = pytest.mark.slow
@@ -118,6 +118,12 @@ def test_five_minutes_of_meters_and_batteries(truth: Truth, equal: Callable[...,
     equal("marts.fct_meter_5min", "device_id collect_time_utc", meter_rows(truth))
     equal("marts.fct_battery_5min", "device_id collect_time_utc", battery_rows(truth))
     assert physics_differences(truth) == [], "and the truth is what flowed"
+
+
+def test_five_minutes_of_weather(truth: Truth, equal: Callable[..., None]) -> None:
+    rows = weather_rows(truth)
+    equal("marts.fct_weather_5min", "device_id collect_time_utc", rows)
+    assert max(row["irradiance_w_m2"] for row in rows) > 300
 
 
 def test_hours_by_start_or_end_merged_or_not(
@@ -221,6 +227,13 @@ def test_alarms_of_two_polls(truth: Truth, equal: Callable[..., None]) -> None:
     rows = alarms(truth)
     equal("marts.fct_alarm", "plant_code device_name alarm_id raise_time_utc", rows)
     assert {row["is_open"] for row in rows} == {True, False}
+
+
+def test_the_fleet_as_it_is_now(truth: Truth, days: Rows, judged: list[Any], equal: Callable[..., None]) -> None:
+    rows = fleet_now(truth, days, episodes(truth, judged), alarms(truth))
+    equal("marts.mart_fleet_now", "plant_code", rows)
+    assert any(row["open_alarms"] for row in rows)
+    assert any(row["yield_today_kwh"] for row in rows)
 
 
 def test_a_replaced_device_continues_a_chain_and_leaves_no_hole(

@@ -242,6 +242,30 @@ def meter_rows(truth: Truth) -> list[dict[str, Any]]:
     return rows
 
 
+def weather_rows(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_weather_5min: an hour's megajoule is 1 / 3.6 of a kilowatt-hour, the rest is as served."""
+    rows = []
+    for device in truth.devices(10):
+        for row in truth.rows(device).to_dict("records"):
+            rows.append(
+                {
+                    "plant_code": device.plant_code,
+                    "device_id": device.id,
+                    "collect_time_utc": utc_of(row["t"]),
+                    "local_date": row["own_day"],
+                    "irradiance_w_m2": none(row["radiant_line"]),
+                    "irradiance_plane": "poa" if device.plant_code == truth.fleet.sunny else "unknown",
+                    "daily_irradiation_kwh_m2": none(row["radiant_total"] / 3.6),
+                    "air_temperature_degc": none(row["temperature"]),
+                    "module_temperature_degc": none(row["pv_temperature"]),
+                    "wind_speed_m_s": none(row["wind_speed"]),
+                    "wind_direction_deg": none(row["wind_direction"]),
+                    "source": "history",
+                }
+            )
+    return rows
+
+
 def battery_rows(truth: Truth) -> list[dict[str, Any]]:
     """marts.fct_battery_5min."""
     rows = []

@@ -322,6 +322,9 @@ def episodes(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             chain[-1].append(run)
         else:
             chain.append([run])
+    newest: dict[int, int] = {}
+    for run in judged:
+        newest[run.device_id] = max(run.last, newest.get(run.device_id, run.last))
     rows = []
     for (device_id, availability, cause), chain in chains.items():
         for each in chain:
@@ -342,6 +345,7 @@ def episodes(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
                     "cause_group": cause,
                     "start_utc": utc_of(each[0].first),
                     "end_utc": utc_of(each[-1].last + SLOT),
+                    "is_open": each[-1].last == newest[device_id],
                     "daylight_h": sum(run.slots for run in each) / 12,
                     "lost_energy_kwh": lost,
                 }

@@ -401,3 +401,48 @@ def alarms(truth: Truth) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def fleet_now(
+    truth: Truth, days: list[dict[str, Any]], spans: list[dict[str, Any]], told: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """marts.mart_fleet_now, from one poll of all plants, the days of their reports, episodes and alarms."""
+    polled = dict(truth.warehouse.sql("select plant_code, epoch_ms(polled_at) from raw.plant_realtime").fetchall())
+    owner = {device.id: device.plant_code for device in truth.fleet.devices}
+    words = {"1": "disconnected", "2": "faulty", "3": "healthy"}
+    rows = []
+    for plant in truth.fleet.plants:
+        items = truth.fleet.world(plant.code).plant_realtime(plant, polled[plant.code])
+        inverters = [truth.rows(each) for each in truth.fleet.of(plant.code, 1, 38) if each.id in truth.held]
+        mine = [each for each in spans if owner[each["device_id"]] == plant.code and each["is_open"]]
+        down = [each["start_utc"] for each in mine if each["availability"] == "down"]
+        silent = [each["start_utc"] for each in mine if each["cause_group"] == "communication"]
+        alarms_open = [each for each in told if each["plant_code"] == plant.code and each["is_open"]]
+        newest = max((each for each in days if each["plant_code"] == plant.code), key=lambda each: each["local_date"])
+        offline = [utc_of(polled[plant.code])] * (items["real_health_state"] == "1") + silent
+        rows.append(
+            {
+                "plant_code": plant.code,
+                "polled_at_utc": utc_of(polled[plant.code]),
+                "health_state": words[items["real_health_state"]],
+                "health_since_utc": utc_of(polled[plant.code]),
+                "yield_today_kwh": float(items["day_power"]),
+                "yield_this_month_kwh": float(items["month_power"]),
+                "total_yield_kwh": float(items["total_power"]),
+                "revenue_today": float(items["day_income"]),
+                "last_inverter_row_utc": utc_of(max(frame["t"].max() for frame in inverters)),
+                "inverters_down": len(down),
+                "down_since_utc": min(down, default=None),
+                "inverters_silent": len(silent),
+                "is_offline": bool(offline),
+                "offline_since_utc": min(offline, default=None),
+                "open_alarms": len(alarms_open),
+                "open_critical_alarms": sum(each["severity_code"] == 1 for each in alarms_open),
+                "open_major_alarms": sum(each["severity_code"] == 2 for each in alarms_open),
+                "oldest_open_alarm_utc": min((each["raise_time_utc"] for each in alarms_open), default=None),
+                "last_report_date": newest["local_date"],
+                "last_report_pv_energy_kwh": newest["pv_energy_kwh"],
+                "last_report_specific_yield_kwh_kwp": newest["specific_yield_kwh_kwp"],
+            }
+        )
+    return rows
