@@ -31,7 +31,7 @@ from pipelines.simulator.server import Simulator
 from pipelines.simulator.view import Account
 from pipelines.simulator.world import build_world
 
-pytestmark = [pytest.mark.hours, pytest.mark.timeout(3000), needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000), needs_proc]
 
 FIRST = datetime.now(UTC).date() - timedelta(days=40)
 DAYS = [FIRST + timedelta(days=number) for number in range(20)]
@@ -105,6 +105,7 @@ def look_often(settings: Settings) -> None:
     for setting in ("free_slots_after_run_end_seconds", "poll_interval_seconds"):
         assert f"{setting}: 30" in text
         text = text.replace(f"{setting}: 30", f"{setting}: 3")
+    text += "run_queue:\n  dequeue_interval_seconds: 1\n"
     file.write_text(text, encoding="utf-8")
 
 
