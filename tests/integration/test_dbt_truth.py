@@ -217,10 +217,11 @@ def test_strings_against_their_inverter(truth: Truth, equal: Callable[..., None]
 
 
 def test_residuals_of_independent_sources(
-    truth: Truth, of_inverters: Rows, of_batteries: Rows, equal: Callable[..., None]
+    truth: Truth, of_inverters: Rows, of_batteries: Rows, days: Rows, equal: Callable[..., None]
 ) -> None:
-    rows = residuals(truth, of_inverters, of_batteries)
+    rows = residuals(truth, of_inverters, of_batteries, days)
     equal("marts.fct_data_quality_day", "plant_code local_date", rows, "inverter_rows > 0")
+    assert {row["feed_in_residual_kwh"] is None for row in rows} == {True, False}
 
 
 def test_alarms_of_two_polls(truth: Truth, equal: Callable[..., None]) -> None:

@@ -415,11 +415,18 @@ def rating(truth: Truth, device: Device) -> float:
     return round(float(value), 2 - int(np.floor(np.log10(value))))
 
 
-def residuals(truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """marts.fct_data_quality_day: where independent sources of one energy differ."""
+def residuals(
+    truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str, Any]], plants: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """marts.fct_data_quality_day: where independent sources of one energy differ; `plants` are the days of plants."""
     rows = []
     inverters, stores = pd.DataFrame(days), pd.DataFrame(batteries)
     reports = {(plant.code, day): items for plant in truth.fleet.plants for day, items in truth.report_days(plant)}
+    of_plants = {(row["plant_code"], row["local_date"]): row for row in plants}
+
+    def apart(row: dict[str, Any], told: str, counted: str) -> float | None:
+        return None if None in (row[told], row[counted]) else row[told] - row[counted]
+
     for (code, day), mine in inverters.groupby(["plant_code", "local_date"]):
         report = reports[str(code), day]
         store = stores[(stores["plant_code"] == code) & (stores["local_date"] == day)]
@@ -437,7 +444,15 @@ def residuals(truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str
                 "local_date": day,
                 "ac_energy_kwh": report["inverterYield"],
                 "ac_energy_residual_kwh": report["inverterYield"] - counted,
+                "ac_energy_from_device_reports_kwh": device_yield,
                 "device_report_residual_kwh": report["inverterYield"] - device_yield,
+                "feed_in_residual_kwh": apart(
+                    of_plants[code, day], "feed_in_energy_kwh", "grid_export_from_counters_kwh"
+                ),
+                "purchase_residual_kwh": apart(
+                    of_plants[code, day], "purchased_energy_kwh", "grid_import_from_counters_kwh"
+                ),
+                "realtime_rows": 0,
                 "power_integral_residual_kwh": none(
                     float(mine["energy_from_counter_kwh"].sum() - mine["energy_from_power_kwh"].sum())
                 ),
