@@ -15,6 +15,8 @@ DEFINITIONS: Final[tuple[str, ...]] = (
     "volt_ampere_reactive_hour = volt_ampere_reactive * hour = varh",
     # Watt peak: rated power of modules under standard test conditions.
     "watt_peak = watt = Wp",
+    # Irradiation is written kWh/m2, as in the names of columns.
+    "square_meter = meter ** 2 = m2",
 )
 """What pint lacks, in its own notation; kvar, kvarh and kWp follow by prefix."""
 

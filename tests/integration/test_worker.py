@@ -210,6 +210,7 @@ def test_a_load_that_waits_for_quota_keeps_no_cells_from_others(tmp_path: Path, 
     assert not any(held)
 
 
+@pytest.mark.slow
 def test_a_list_that_can_not_be_had_is_tried_less_and_less_often(tmp_path: Path, world: World) -> None:
     simulated = SimClock.fixed(NOW)
     faults = Faults(cut_short_paging=True)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -172,6 +173,7 @@ FLEETS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(fleet=FLEETS, data=st.data())
 def test_every_listing_files_each_id_once_and_says_the_same_again(
     fleet: dict[int, tuple[str, bool]], data: Any

@@ -128,6 +128,7 @@ def test_a_unit_library_reads_every_unit_and_confirms_the_factor_of_staging() ->
         for column in table.columns:
             if column.unit is not None:
                 units.parse_units(column.unit)
+    assert units.Quantity(1.0, "kWh/m2").to("J/m**2").magnitude == pytest.approx(3.6e6)
 
 
 def test_names_of_staging_end_with_their_unit() -> None:
