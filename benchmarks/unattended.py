@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -351,6 +352,10 @@ def slots_of(settings: Settings, world: World) -> tuple[dict[str, int], int]:
     return {"from first to last": len(every), "missed": missed}, sum(n > len(world.plants) for n in counts.values())
 
 
+SQLITE: Final = b"SQLite format 3\0"
+PRAGMAS: Final = ("page_count", "freelist_count", "page_size")
+
+
 def sizes_of(settings: Settings) -> dict[str, int]:
     """Bytes of the parts of a home."""
     home, state = settings.home, state_dir(settings.home)
@@ -366,9 +371,19 @@ def sizes_of(settings: Settings) -> dict[str, int]:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Bytes of a file, or of all files in a folder; of SQLite's databases the pages in use, in their logs or not."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(file.stat().st_size for file in files)
+    return sum(_used(file) for file in files if not file.name.endswith(("-wal", "-shm")))
+
+
+def _used(file: Path) -> int:
+    with file.open("rb") as head:
+        if head.read(len(SQLITE)) != SQLITE:
+            return file.stat().st_size
+    # A log grows and shrinks whatever is in it, and a file keeps the pages of what was deleted.
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db:
+        pages, free, size = (db.execute(f"pragma {each}").fetchone()[0] for each in PRAGMAS)
+        return int((pages - free) * size)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ def as_this_version_reads() -> Iterator[None]:
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise UnreadableWarehouse(
             f"The published warehouse lacks what this version of pvms reads ({str(error).splitlines()[0]}). "
-            "Build it anew: `pvms load --from D --to D --force` with any date."
+            "The next load that reads something builds it anew; `pvms load --from D --to D --force` does it at once, "
+            "and reads that day again."
         ) from error
 
 

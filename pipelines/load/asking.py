@@ -207,8 +207,8 @@ class Asker:
         if not caller.is_open("stations", self.clock.now()) and caller.stopped is not None:
             raise LoadStopped(caller.stopped)
         while True:
+            begun = unfinished.begin(self.clock.now())
             try:
-                begun = unfinished.begin(self.clock.now())
                 return caller.client.plants(why=why, begun=begun, note=unfinished.note_page)
             except QuotaExhausted as exhausted:
                 self.wait_for(exhausted)
@@ -216,7 +216,9 @@ class Asker:
                 raise EndpointRefused(error) from error
             except IncompleteList:
                 unfinished.drop_answers()
-                raise
+                # What contradicts pages from hours ago may only mean that the list has changed since.
+                if not begun:
+                    raise
             except RequestRejected:
                 raise
             except NorthboundError as error:

@@ -16,6 +16,7 @@ from pipelines.load.plant_zones import name_zones, tell_unfollowed_zones
 from pipelines.load.refused import probe_refused
 from pipelines.load.request import Listener, LoadReport, Waiting
 from pipelines.load.services import Services
+from pipelines.load.unfinished import Unfinished
 from pipelines.northbound.errors import NorthboundError, QuotaExhausted
 
 INVENTORY_MAX_AGE: Final = timedelta(days=1)
@@ -64,6 +65,9 @@ def _listed(services: Services, asker: Asker, report: LoadReport, listener: List
         try:
             with FileLock(locks / "inventory.lock").acquire(timeout=0):
                 fleet = current_fleet(services)  # another process may have listed just now
+                if force:
+                    for name in services.clients:
+                        Unfinished(services.unfinished_file, name).drop_answers()
                 failures = {
                     name: failure
                     for name in due_accounts(services, fleet, force)

@@ -45,7 +45,7 @@ class Unfinished:
 
     path: Path
     account: str
-    _all: dict[str, _Kept] = field(default_factory=dict)
+    _all: dict[str, _Kept] = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the file; one that can't be read is a listing to begin anew."""
@@ -79,9 +79,12 @@ class Unfinished:
 
     def is_doubtful(self, what: str, now: datetime) -> bool:
         """Whether what is found empty now is to be asked again before it is believed."""
-        first = self._mine.doubted_at.setdefault(what, now.astimezone(UTC))
+        at = now.astimezone(UTC)
+        # A time to come was written under a wrong clock.
+        first = min(self._mine.doubted_at.get(what, at), at)
+        self._mine.doubted_at[what] = first
         self._write()
-        return not now - first >= BELIEVED_AFTER
+        return at - first < BELIEVED_AFTER
 
     def drop_answers(self) -> None:
         """Begin anew, as after pages that contradict each other; what is doubted stays so."""

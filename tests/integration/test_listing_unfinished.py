@@ -1,5 +1,6 @@
 """Listings that can't be had in one go, or that an answer without anything would make look empty."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,10 @@ from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.request import LoadReport, Silent
 from pipelines.load.services import Services
+from pipelines.load.unfinished import Unfinished
+from pipelines.northbound.client import ListPage
 from pipelines.northbound.clock import ManualClock
+from pipelines.northbound.judge import Page
 from pipelines.settings import Account, Settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.faults import Faults
@@ -36,12 +40,12 @@ class Site:
         self.now += by
         self._simulated.set(self.now)
 
-    def list_fleet(self) -> tuple[Fleet, LoadReport]:
+    def list_fleet(self, *, force: bool = False) -> tuple[Fleet, LoadReport]:
         """One try, as by a process of its own."""
         report = LoadReport()
         with Services.open(self.settings, ManualClock(self.now)) as services:
             asker = Asker(services.clients, services.clock, report, Silent(), wait=False)
-            return ensure_inventory(services, asker, report, Silent(), False), report
+            return ensure_inventory(services, asker, report, Silent(), force), report
 
     def refuse(self, endpoint: str) -> None:
         """The vendor has said 407, so that the endpoint's calls are spaced out."""
@@ -49,6 +53,12 @@ class Site:
             fleet = current_fleet(services)
             for _ in range(2):
                 services.client.ledger.note_refusal("main", endpoint, self.now, fleet.counts)
+
+    def keep_page(self, page: Page, *plants: str) -> None:
+        """Page 1 of a listing is there from a moment ago."""
+        with Services.open(self.settings, ManualClock(self.now)) as services:
+            data = json.dumps([{"plantCode": each} for each in plants])
+            Unfinished(services.unfinished_file, "main").note_page(ListPage(page, data, self.now, self.now))
 
     def calls(self) -> list[str]:
         """Endpoint and page of the calls but for logins, in order."""
@@ -98,6 +108,27 @@ def test_pages_of_a_listing_that_began_a_day_ago_are_not_used(site: Site) -> Non
     site.later(timedelta(hours=25))
     site.list_fleet()
     assert site.calls()[made:][:2] == ["stations 1", "stations 1"]
+
+
+def test_a_list_that_has_changed_since_its_first_page_begins_anew_at_once(site: Site) -> None:
+    site.keep_page(Page(number=1, pages=2, total=PLANTS - 1), "NE=1")
+    fleet, report = site.list_fleet()
+    assert fleet.plants.height == PLANTS and not report.failures
+    assert site.calls()[:3] == ["stations 2", "stations 1", "stations 2"]
+
+
+def test_whoever_asks_for_a_new_listing_gets_no_kept_page(site: Site) -> None:
+    site.keep_page(Page(number=1, pages=1, total=1), "NE=1")
+    fleet, _ = site.list_fleet(force=True)
+    assert fleet.plants.height == PLANTS
+    assert site.calls()[:2] == ["stations 1", "stations 2"]
+
+
+def test_a_doubt_from_a_clock_that_was_ahead_lasts_no_longer_than_others(tmp_path: Path) -> None:
+    path = tmp_path / "unfinished.json"
+    assert Unfinished(path, "main").is_doubtful("plants", NOW + timedelta(days=900))
+    assert Unfinished(path, "main").is_doubtful("plants", NOW)
+    assert not Unfinished(path, "main").is_doubtful("plants", NOW + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("endpoint", ["stations", "getDevList"])
