@@ -151,8 +151,10 @@ def current_fleet(services: Services) -> Fleet:
     What an account didn't list the last time isn't asked about with it, but stays in the lake: see
     `pipelines.lake.sightings`.
     """
-    plants, devices = services.lake.read("plants"), services.lake.read("devices")
+    # In the reverse of the order in which a listing files them: where another process files one just now, what its
+    # plants' sightings say is there has been written before. The other way round, a first listing showed no plant.
     account_plants, account_devices = services.lake.read("account_plants"), services.lake.read("account_devices")
+    plants, devices = services.lake.read("plants"), services.lake.read("devices")
     views = {
         account: _view(
             account_plants.filter(pl.col("account") == account),

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from pydantic import SecretStr
 
+from pipelines.lake.store import Lake
 from pipelines.load.asking import Asker
 from pipelines.load.fleet import Fleet, current_fleet
 from pipelines.load.inventory import ensure_inventory
@@ -158,3 +161,26 @@ def test_a_listing_without_anything_is_believed_when_it_says_so_again(tmp_path: 
         fleet, report = site.list_fleet()
         assert fleet.plants.is_empty() and not report.failures
         assert any("sees no plant" in each.why for each in report.refusals)
+
+
+@pytest.mark.parametrize("reads_before", range(4))
+def test_a_fleet_read_while_another_process_files_its_first_listing_is_none_or_whole(
+    site: Site, monkeypatch: pytest.MonkeyPatch, reads_before: int
+) -> None:
+    read, reads = Lake.read, 0
+
+    def reading(lake: Lake, *args: Any, **kwargs: Any) -> pl.DataFrame:
+        nonlocal reads
+        reads += 1
+        if reads == reads_before + 1:
+            monkeypatch.undo()
+            site.list_fleet()
+        return read(lake, *args, **kwargs)
+
+    with Services.open(site.settings, ManualClock(site.now)) as services:
+        monkeypatch.setattr(Lake, "read", reading)
+        fleet = current_fleet(services)
+        whole = current_fleet(services)
+    assert whole.plants.height == PLANTS and whole.devices.height
+    if fleet.listed_at is not None:
+        assert (fleet.plants.height, fleet.devices.height) == (PLANTS, whole.devices.height)
