@@ -8,10 +8,12 @@ holds a whole window's calls. Only a smaller bucket refuses, and that is how it 
 - level 1, after a refusal: a bucket beside the window, refilled every window / limit. It holds what the calls before
   the refusal prove that the vendor's holds.
 - level 2, refused at that: the bare pace, one call every window / limit.
-- level 3 and on, refused at that: the pace twice as slow with each level.
+- level 3 and on, refused at that again and again: the pace twice as slow with each level.
 
 A pace that went well for two windows is proven: no window of the vendor's is longer than that, so a refusal then is
-one of the vendor's whims and no reason to go slower. Calm leads back down: from level 3 and on after two windows
+one of the vendor's whims and no reason to go slower. Two whims can fall close together, and half the pace for two
+windows costs a window's calls: the bare pace is given up for the second refusal in two windows that it can't explain,
+not for the first. Calm leads back down: from level 3 and on after two windows
 (twice that after each attempt that failed, 30 days at most), from levels 1 and 2 to level 0 after 30 days without a
 refusal. If that is refused within 30 days again, the counter stays paced until other quotas are set.
 """
@@ -57,6 +59,8 @@ class Pace:
     calm: int = 0
     """How much calm the next step down takes."""
     for_good: bool = False
+    withstood: int = 0
+    """Refusals of the bare pace, each within two windows of the one before it, that didn't make it slower."""
 
     def spacing(self, window: int, limit: int) -> int:
         """One call's share of the window."""
@@ -119,21 +123,15 @@ class Pace:
         """
         if self.refused_at is not None and began < self.refused_at:
             return self  # it had left before the last refusal was known, and says nothing new
-        level, calm, for_good = self.level, self.calm, self.for_good
+        level, calm, for_good, withstood = self.level, self.calm, self.for_good, 0
         if level == BURSTS:
             for_good = for_good or (self.eased_at is not None and now - self.eased_at < CALM)
             level = BUCKET
         elif self.refusals == 0:
-            quiet = now - max(self.refused_at or 0, self.eased_at or 0)
-            if level < EVEN or quiet < 2 * window:
-                level += 1
-                calm = min(CALM, 2 * calm or 2 * window) if level > EVEN else calm
-            elif self.eased_at is None or now - self.eased_at >= max(calm, 2 * window):
-                # Proven for as long as it took to get here: what failed before is no longer held against it.
-                calm = 0
+            level, calm, withstood = self._struck(now, window)
         else:
             # Refused again as soon as it opened: the vendor's window is still full, which says nothing of the pace.
-            level = max(level, EVEN)
+            level, withstood = max(level, EVEN), self.withstood
         learnt = replace(
             self,
             level=level,
@@ -142,12 +140,26 @@ class Pace:
             refused_at=now,
             calm=calm,
             for_good=for_good,
+            withstood=withstood,
         )
         spacing = learnt.spacing(window, limit)
         closed = min(spacing << min(learnt.refusals - 1, 40), _longest(window))
         # Refused: not one call was in the bucket.
         empty = learnt._burst(limit) + under_way
         return replace(learnt, closed_until=now + closed, spent_until=now + empty * spacing)
+
+    def _struck(self, now: int, window: int) -> tuple[int, int, int]:
+        """Level, calm and withstood after a refusal of a paced call, the first one in a row."""
+        quiet = now - max(self.refused_at or 0, self.eased_at or 0)
+        if self.level < EVEN:
+            return self.level + 1, self.calm, 0
+        if quiet >= 2 * window:
+            # Proven for as long as it took to get here: what failed before is no longer held against it.
+            proven = self.eased_at is None or now - self.eased_at >= max(self.calm, 2 * window)
+            return self.level, 0 if proven else self.calm, 0
+        if self.level == EVEN and not self.calm and not self.withstood:
+            return EVEN, 0, 1
+        return self.level + 1, min(CALM, 2 * self.calm or 2 * window), 0
 
     def _burst(self, limit: int) -> int:
         return max(1, min(self.burst, limit)) if self.level == BUCKET else 1

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS paces (
     eased_at INTEGER,
     calm INTEGER NOT NULL DEFAULT 0,
     for_good INTEGER NOT NULL DEFAULT 0,
+    withstood INTEGER NOT NULL DEFAULT 0,
     quota TEXT,                   -- which quota it was learnt under; null: whichever
     PRIMARY KEY (account, counter)
 );
@@ -74,6 +75,7 @@ _ADDED_LATER: Final = {
         "eased_at": "INTEGER",
         "calm": "INTEGER NOT NULL DEFAULT 0",
         "for_good": "INTEGER NOT NULL DEFAULT 0",
+        "withstood": "INTEGER NOT NULL DEFAULT 0",
         "quota": "TEXT",
     },
 }

@@ -53,14 +53,14 @@ def marks(counter: QuotaCounter) -> str:
 def pace_of(db: sqlite3.Connection, account: str, counter: QuotaCounter) -> Pace:
     """What refusals have taught about a counter; what was learnt under another quota doesn't hold."""
     row = db.execute(
-        "SELECT quota, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good "
-        "FROM paces WHERE account = ? AND counter = ?",
+        "SELECT quota, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good, "
+        "withstood FROM paces WHERE account = ? AND counter = ?",
         (account, counter.name),
     ).fetchone()
     if row is None or row[0] not in (None, counter.quota_name):
         return Pace()
-    _, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good = row
-    return Pace(level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, bool(for_good))
+    _, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good, withstood = row
+    return Pace(level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, bool(for_good), withstood)
 
 
 def put_pace(db: sqlite3.Connection, account: str, counter: QuotaCounter, pace: Pace) -> None:

@@ -3,7 +3,7 @@
 import heapq
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -229,10 +229,15 @@ def test_a_vendor_who_grants_half_is_met_at_half_the_pace() -> None:
     assert sum(refused[day] for day in range(20, days)) <= 5, "it tries the faster pace more and more rarely"
 
 
-def test_a_refusal_for_no_reason_costs_a_proven_pace_nothing() -> None:
-    """The counter went at its even pace for days; then a 407 comes every third day that no quota explains."""
+@pytest.mark.parametrize(
+    "hours",
+    [range(8 * 24, 21 * 24, 3 * 24), [8 * 24, 8 * 24 + 15, 13 * 24, 13 * 24 + 15, 18 * 24, 18 * 24 + 15]],
+    ids=["every third day", "in pairs, 15 hours apart"],
+)
+def test_a_refusal_for_no_reason_costs_a_proven_pace_nothing(hours: Sequence[int]) -> None:
+    """The counter went at its even pace for days; then 407s come that no quota explains."""
     vendor, days = Vendor("bucket", 2), 24
-    whims = iter([START + number * DAY for number in range(8, days - 3, 3)])
+    whims = iter([START + timedelta(hours=each) for each in hours])
     whim, now = next(whims), START
     with two_processes() as (ledger, _):
         while now < START + days * DAY:
