@@ -6,7 +6,7 @@ clock, unless said otherwise.
 
 import json
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,9 @@ from pipelines.northbound.skew import (
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_PACE: Final = [each.name for each in fields(Pace)]
+"""The columns of a pace: its fields by name."""
 
 
 def micros(instant: datetime) -> int:
@@ -53,14 +56,13 @@ def marks(counter: QuotaCounter) -> str:
 def pace_of(db: sqlite3.Connection, account: str, counter: QuotaCounter) -> Pace:
     """What refusals have taught about a counter; what was learnt under another quota doesn't hold."""
     row = db.execute(
-        "SELECT quota, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good, "
-        "withstood FROM paces WHERE account = ? AND counter = ?",
+        f"SELECT quota, {', '.join(_PACE)} FROM paces WHERE account = ? AND counter = ?",  # noqa: S608 # field names
         (account, counter.name),
     ).fetchone()
     if row is None or row[0] not in (None, counter.quota_name):
         return Pace()
-    _, level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, for_good, withstood = row
-    return Pace(level, burst, refusals, refused_at, closed_until, spent_until, eased_at, calm, bool(for_good), withstood)
+    kept = dict(zip(_PACE, row[1:], strict=True))
+    return Pace(**{**kept, "for_good": bool(kept["for_good"])})
 
 
 def put_pace(db: sqlite3.Connection, account: str, counter: QuotaCounter, pace: Pace) -> None:
