@@ -12,15 +12,15 @@ from typing import Any, Final, TextIO
 
 from pipelines.lake.built_views import (
     UNCHANGED_VIEWS,
-    fingerprint,
     forget_views,
     merged_views_to_renew,
     remember_views,
     views_are_current,
 )
 from pipelines.lake.database import DUCKDB_MEMORY, DUCKDB_THREADS, build_lock
-from pipelines.lake.durable import full_disk_as_sentence
+from pipelines.lake.durable import full_disk_as_sentence, temporary_beside
 from pipelines.lake.errors import LakeError, NoWarehouse, TransformFailed
+from pipelines.lake.parsed_project import parsed
 from pipelines.lake.paths import HomePaths, paths_of
 
 BUILD_COMMAND: Final = ("build", "--exclude-resource-type", "unit_test")
@@ -29,9 +29,6 @@ BUILD_COMMAND: Final = ("build", "--exclude-resource-type", "unit_test")
 _GOOD: Final = frozenset({"success", "pass", "warn", "skipped", "no-op"})
 _LOGGED: Final = frozenset({"info", "warn", "error"})
 _NAMES_SHOWN: Final = 5
-
-_PARSED: Final[dict[tuple[Path, str], Any]] = {}
-"""The newest project's manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ def run_dbt(
             # What an earlier project made of 5-minute rows may differ in columns and in meaning.
             full_refresh = True
         arguments = _arguments(paths, folder, select, full_refresh)
-        nodes = _judge(_invoke(arguments, paths.dbt_log, _parsed(paths, folder)), paths.dbt_log)
+        nodes = _judge(_invoke(arguments, paths.dbt_log, _parsed(paths, folder, paths.dbt_log)), paths.dbt_log)
         if not select:
             remember_views(paths, folder)
     return TransformReport(nodes, time.monotonic() - begun)
@@ -125,21 +122,20 @@ def parse_project(home: Path, project: Path | None = None) -> Path:
         return manifest
     manifest.parent.mkdir(parents=True, exist_ok=True)
     with build_lock(home), _environment(dbt_environment(home)):
-        if is_current():
-            # The web server's process and the daemon's begin at the same time; one of them parses.
-            return manifest
-        log = manifest.with_name("parse.log")
-        result = _invoke(["parse", *_project_arguments(paths, folder, target="parsed")], log)
-    if not result.success:
-        raise TransformFailed(f"The dbt project can't be parsed: {result.exception}.", (), log)
-    # dbt leaves an unchanged manifest as it is; its age is how staleness is told.
-    manifest.touch()
+        # The web server's process and the daemon's begin at the same time; one of them writes it.
+        if not is_current():
+            log, whole = manifest.with_name("parse.log"), temporary_beside(manifest)
+            project_parsed = _parsed(paths, folder, log)
+            # What is parsed isn't parsed again, but dbt's flags are set, which a manifest in JSON contains.
+            _invoke(["parse", *_project_arguments(paths, folder)], log, project_parsed)
+            project_parsed.write(str(whole))
+            whole.replace(manifest)
     return manifest
 
 
-def _project_arguments(paths: HomePaths, project: Path, target: str = "target") -> list[str]:
+def _project_arguments(paths: HomePaths, project: Path) -> list[str]:
     arguments = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    arguments += ["--target-path", str(paths.dbt / target), "--log-path", str(paths.dbt / "logs")]
+    arguments += ["--target-path", str(paths.dbt / "target"), "--log-path", str(paths.dbt / "logs")]
     arguments += ["--log-level", "none", "--log-level-file", "none", "--no-use-colors"]
     return [*arguments, "--no-send-anonymous-usage-stats", "--no-version-check", "--partial-parse"]
 
@@ -150,20 +146,20 @@ def _arguments(paths: HomePaths, project: Path, select: Sequence[str], full_refr
     return [*arguments, "--full-refresh"] if full_refresh else arguments
 
 
-def _parsed(paths: HomePaths, project: Path) -> Any:
-    """The project as dbt's parser understood it, kept for the life of the process: parsing costs most of a small build.
+def _parsed(paths: HomePaths, project: Path, log: Path) -> Any:
+    """The project's manifest.
 
     Raises:
         TransformFailed: the project can't be parsed.
     """
-    key = (project, fingerprint(project))
-    if key not in _PARSED:
-        result = _invoke(["parse", *_project_arguments(paths, project)], paths.dbt_log)
+
+    def parse() -> Any:
+        result = _invoke(["parse", *_project_arguments(paths, project)], log)
         if not result.success:
-            raise TransformFailed(f"The transformation could not start: {_reason(result)}.", (), paths.dbt_log)
-        _PARSED.clear()
-        _PARSED[key] = result.result
-    return _PARSED[key]
+            raise TransformFailed(f"The dbt project can't be parsed: {_reason(result)}.", (), log)
+        return result.result
+
+    return parsed(project, parse, cached=project == project_folder())
 
 
 def _invoke(arguments: list[str], log: Path, parsed: Any = None) -> Any:
