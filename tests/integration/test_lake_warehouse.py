@@ -405,7 +405,7 @@ def test_dbt_builds_quietly_on_the_private_database_and_publish_shows_it(loaded,
     assert ask(loaded, "from marts.fct_plant order by all") == [("NE=1", 3.0), ("NE=2", 1.5)]
 
     (project / "models" / "marts" / "fct_plant.sql").write_text("select * from {{ ref('no_such_model') }}")
-    with pytest.raises(TransformFailed, match="can't be parsed.*no_such_model"):
+    with pytest.raises(TransformFailed, match=r"can't be parsed.*no_such_model"):
         run_dbt(loaded, project=project)
     build_and_publish(loaded)
 
