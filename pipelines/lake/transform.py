@@ -156,7 +156,7 @@ def _parsed(paths: HomePaths, project: Path, log: Path) -> Any:
     def parse() -> Any:
         result = _invoke(["parse", *_project_arguments(paths, project)], log)
         if not result.success:
-            raise TransformFailed(f"The dbt project can't be parsed: {_reason(result)}.", (), log)
+            raise _failed("The dbt project can't be parsed", result, log)
         return result.result
 
     return parsed(project, parse, cached=project == project_folder())
@@ -199,18 +199,26 @@ def _judge(result: Any, log: Path) -> dict[str, str]:
         more = f" and {len(failed) - _NAMES_SHOWN} more" if len(failed) > _NAMES_SHOWN else ""
         raise TransformFailed(f"These models or tests failed: {some}{more}.", failed, log)
     if not result.success:
-        raise TransformFailed(f"The transformation could not start: {_reason(result)}.", (), log)
+        raise _failed("The transformation could not start", result, log)
     return nodes
 
 
-def _reason(result: Any) -> str:
-    return " ".join(str(result.exception or "dbt gave no reason").strip().splitlines()[:3])
+def _failed(what: str, result: Any, log: Path) -> Exception:
+    """Why dbt ran no model: a full disk is told as elsewhere, whichever of dbt's own files found no room."""
+    reason = " ".join(str(result.exception or "dbt gave no reason").strip().splitlines()[:3])
+    if _says_disk_full(reason):
+        return OSError(errno.ENOSPC, reason)
+    return TransformFailed(f"{what}: {reason}.", (), log)
 
 
 def _raise_if_disk_full(runs: Sequence[Any]) -> None:
     for run in runs:
-        if "no space left" in str(run.message).lower():
+        if _says_disk_full(run.message):
             raise OSError(errno.ENOSPC, str(run.message))
+
+
+def _says_disk_full(text: object) -> bool:
+    return "no space left" in str(text).lower()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pipelines.load.fleet import Fleet
 from pipelines.load.landing import deny
 from pipelines.load.partitions import Touched
 from pipelines.load.request import LoadReport, LoadRequest, Waiting
+from pipelines.load.room import check_room
 from pipelines.load.services import Services, server_now
 from pipelines.load.wanting import Call, Wanting
 from pipelines.northbound.errors import QuotaExhausted
@@ -57,6 +58,7 @@ class PeriodicLoad:
 
         Raises:
             LoadStopped: no further call makes sense.
+            DiskFillsUp: what a further call brings might find no room.
         """
         subjects = self.fleet.subjects(dataset, self.request.plants)
         everyone = self.fleet.subjects(dataset)
@@ -96,6 +98,7 @@ class PeriodicLoad:
     def _carry(self, dataset: str, call: Call, everyone: Mapping[str, Subject]) -> int:
         """Carry a call. A load that waits for quota does so without a claim, and then looks anew what is wanted."""
         while True:
+            check_room(self.services.settings.home)
             try:
                 return self._carrier.carry(dataset, call, everyone)
             except QuotaExhausted as exhausted:

@@ -22,6 +22,10 @@ FILE: Final = "sizes.json"
 NOTES_KEPT: Final = 30
 
 
+class DiskFillsUp(Exception):
+    """A load under way makes no further call: what it would land could not be published. Says what to do."""
+
+
 def lacks_room(home: Path) -> str | None:
     """Why no run may start: a sentence, or None while there is room for landing and for a build of the warehouse."""
     paths = paths_of(home)
@@ -46,8 +50,19 @@ def fills_up(home: Path) -> str | None:
         return None
     return (
         f"Only {gigabytes(free)} are left on the disk of {home}, so nothing more is asked for: what has landed needs "
-        f"{gigabytes(kept)} to be published. Free some, or move PVMS_HOME to a larger disk; loading then goes on."
+        f"{gigabytes(kept)} to be published. Free some, or move PVMS_HOME to a larger disk; the next load then goes on."
     )
+
+
+def check_room(home: Path) -> None:
+    """Called before each call of a load.
+
+    Raises:
+        DiskFillsUp: see `fills_up`.
+    """
+    full = fills_up(home)
+    if full is not None:
+        raise DiskFillsUp(full)
 
 
 def note_size(home: Path, now: datetime) -> None:

@@ -26,6 +26,7 @@ from pipelines.load.request import (
     latest_local_date,
 )
 from pipelines.load.request_table import Asked, left_of, periodic
+from pipelines.load.room import DiskFillsUp, check_room
 from pipelines.load.services import Services, server_now
 from pipelines.load.wanting import Wanting
 from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
@@ -81,8 +82,8 @@ def run_load(
         _load_datasets(request, services, watch, report, asker, fleet, touched)
         if asked is not None:
             _settle(services, asked, report)
-    except LoadStopped as stopped:
-        text = stopped.error.describe()
+    except (LoadStopped, DiskFillsUp) as stopped:
+        text = stopped.error.describe() if isinstance(stopped, LoadStopped) else str(stopped)
         if not any(text in known for known in report.failures):
             report.failures.append(text)
         return _finish(services, report, watch, made_before, build and bool(report.rows))
@@ -153,6 +154,7 @@ def _load_datasets(
     try:
         for dataset in request.wanted_datasets:
             if dataset not in PERIODIC_DATASETS:
+                check_room(services.settings.home)
                 load_instant(services, request, fleet, asker, report, dataset, touched)
                 if dataset == "alarms":
                     tell(dataset, request.start, request.end)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 from pipelines.lake import publish as publishing
+from pipelines.lake import transform
 from pipelines.lake.errors import DiskFull, NoWarehouse, TransformFailed, UnreadableWarehouse, WarehouseBusy
 from pipelines.lake.store import Lake
 from pipelines.lake.transform import dbt_environment, project_folder, run_dbt
@@ -408,6 +410,13 @@ def test_dbt_builds_quietly_on_the_private_database_and_publish_shows_it(loaded,
     with pytest.raises(TransformFailed, match=r"can't be parsed.*no_such_model"):
         run_dbt(loaded, project=project)
     build_and_publish(loaded)
+
+
+def test_a_full_disk_that_lets_dbt_run_no_model_is_told_as_one(loaded, project, monkeypatch):
+    nothing = SimpleNamespace(success=False, result=None, exception=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    monkeypatch.setattr(transform, "_invoke", lambda *_: nothing)
+    with pytest.raises(DiskFull, match="published warehouse is as it was"):
+        run_dbt(loaded, project=project)
 
 
 def test_the_project_is_found_and_its_environment_names_the_private_database(home):

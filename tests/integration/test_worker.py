@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
 from pipelines.lake.coverage import Coverage, Entry
+from pipelines.load import room
 from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
 from pipelines.load.run import run_load
@@ -208,6 +210,45 @@ def test_a_load_that_waits_for_quota_keeps_no_cells_from_others(tmp_path: Path, 
     assert Counter(site.endpoints)["getKpiStationDay"] == 2
     assert held
     assert not any(held)
+
+
+def test_a_load_of_dates_ends_before_the_disk_is_full_and_the_next_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yesterday = NOW.date() - timedelta(days=1)
+    request = LoadRequest(yesterday, yesterday)
+
+    def asked() -> list[str]:
+        found = ((r.path.rpartition("/")[2], sorted(r.body.items())) for r in site.simulator.log.calls())
+        return [f"{name} {body}" for name, body in found if "Kpi" in name]
+
+    def load(calls: int | None) -> LoadReport:
+        """With a disk that has room for so many calls (None: for any)."""
+
+        def usage(_: Path) -> SimpleNamespace:
+            return SimpleNamespace(free=room.LAST_FREE_BYTES - (calls is not None and len(asked()) >= calls))
+
+        monkeypatch.setattr(room.shutil, "disk_usage", usage)
+        with Services.open(site.settings, site.clock) as services:
+            return run_load(request, services, build=False)
+
+    first = load(calls=5)
+    assert first.exit_code == 1
+    (sentence,) = first.failures
+    assert "nothing more is asked for" in sentence and "the next load then goes on" in sentence
+    assert len(asked()) == 5
+    assert first.completed > 0, "what has landed is told"
+    with Services.open(site.settings, site.clock) as services:
+        assert len(services.requests.unfinished()) == 1
+        assert services.lake.read("plant_daily").height > 0, "what has landed is in the lake"
+        assert not services.lake.pending_parts()
+    assert load(calls=5).failures == [sentence]
+    assert len(asked()) == 5, "while there is no room nothing is asked for"
+
+    rest = load(calls=None)
+    assert rest.exit_code == 0, rest.as_dict()
+    assert len(set(asked())) == len(asked()) > 5, "nothing that had landed is asked again"
+    assert set(site.cells()) <= {"final", "provisional", "empty"}
 
 
 @pytest.mark.slow
