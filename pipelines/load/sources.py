@@ -105,9 +105,12 @@ class Source:
         for piece in self.look.pieces(now):
             if piece in self._done:
                 continue
-            todo = self.look.todo(piece, now)
+            todo = self.wanting.without_refused(self.dataset, self.look.todo(piece, now), self.everyone)
             if todo:
-                planned = self.wanting.plan(self.dataset, todo, self.everyone, self.look.older(piece, now))
+                older = self.wanting.without_refused(
+                    self.dataset, self.look.older(piece, now), self.everyone, declare=False
+                )
+                planned = self.wanting.plan(self.dataset, todo, self.everyone, older)
                 self.calls.extend(sorted(planned, key=_end_of, reverse=True))
                 return
             self._done[piece] = self.look.done_until(piece, now)

@@ -126,7 +126,7 @@ class Wanting:
                 self.report.refuse_still(dataset, entry.plant_code, entry.reason or "refused")
             else:
                 self.report.already_covered += 1
-        return self._without_refused(dataset, todo, subjects, declare=declare)
+        return self.without_refused(dataset, todo, subjects, declare=declare)
 
     def _meant(self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject]) -> list[Cell]:
         chooses = chooser(self.blocks, period_of(dataset))
@@ -134,9 +134,13 @@ class Wanting:
             return wanted
         return [cell for cell in wanted if chooses(subjects[cell.subject].plant_code, cell.period)]
 
-    def _without_refused(
-        self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject], *, declare: bool
+    def without_refused(
+        self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject], *, declare: bool = True
     ) -> list[Cell]:
+        """The cells but for those of refused plants; `declare` settles these as denied, until they come back.
+
+        It is done before calls are planned: a call that goes out for the sake of what it then leaves out is wasted.
+        """
         if not self.refused:
             return wanted
         rest: list[Cell] = []

@@ -392,7 +392,7 @@ class Worker:
         same = self.fleet is not None and _subjects(self.fleet) == _subjects(fleet)
         self.fleet = fleet
         if not same:
-            wanting = Wanting(self.services, fleet, self.report)
+            wanting = Wanting(self.services, fleet, self.report, refused=self.asker.refused_plants)
             self.sources = make_sources(self.services, fleet, wanting, self.policy)
             self.search = OldestSearch(self.services, fleet.subjects("device_history"), self.policy)
             set_oldest(self.sources, self.search.found)
