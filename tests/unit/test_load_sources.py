@@ -3,11 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from pipelines.lake.coverage import Coverage
 from pipelines.load.looks import NEVER, Dates
+from pipelines.load.request import LoadReport
 from pipelines.load.sources import Source
-from pipelines.load.wanting import Call
+from pipelines.load.wanting import Call, Wanting
+from pipelines.northbound.errors import PlantNotAuthorized
 from pipelines.planning.cells import Cell, Subject
 from pipelines.planning.reports import ReportCall
 
@@ -21,6 +26,11 @@ class Planner:
     """Plans a call for each cell, and counts how often it is asked."""
 
     plans: int = 0
+
+    def without_refused(
+        self, dataset: str, wanted: list[Cell], subjects: Mapping[str, Subject], *, declare: bool = True
+    ) -> list[Cell]:
+        return wanted
 
     def plan(
         self, dataset: str, todo: Collection[Cell], subjects: Mapping[str, Subject], older: Collection[Cell] = ()
@@ -88,3 +98,29 @@ def test_an_answer_that_settles_nothing_makes_the_source_rest() -> None:
         source.went_out(call, NOW)
     assert source.next_call(NOW) is None, "the same calls are planned, and went out a moment ago"
     assert (planner.plans, source.idle_until) == (2, NOW + 60 * MINUTE)
+
+
+def test_a_refused_plant_is_left_out_before_calls_are_planned(tmp_path: Path) -> None:
+    """A call that went out for the sake of its due days would go without them."""
+    coverage = Coverage(tmp_path / "coverage.sqlite")
+    clock = SimpleNamespace(now=lambda: NOW)
+    services: Any = SimpleNamespace(coverage=coverage, clock=clock)
+    fleet: Any = SimpleNamespace(by_accounts=lambda endpoint, ids: [ids])
+    refused: dict[str, PlantNotAuthorized] = {}
+    report = LoadReport()
+    wanting = Wanting(services, fleet, report, refused=refused)
+    look = OnePiece()
+    source = Source("plant_daily, fresh", "plant_daily", "fresh", wanting, PLANTS, look)
+    refused["B"] = PlantNotAuthorized("no consent", code=20056, endpoint="getKpiStationDay")
+
+    call = source.next_call(NOW)
+    assert call is not None and set(call.subjects) == {"A", "C"}
+    states = coverage.states("plant_daily", None, date(2026, 6, 1), date(2026, 6, 30))
+    assert {key: entry.state for key, entry in states.items()} == {("B", date(2026, 6, 9)): "denied"}
+    assert [refusal.what for refusal in report.refusals] == ["plant B"]
+
+    look.left = [cell for cell in look.left if cell.subject == "B"]
+    assert source.next_call(NOW) is None, "what is left of it alone makes no call"
+    refused.clear()
+    anew = Source("plant_daily, fresh", "plant_daily", "fresh", wanting, PLANTS, look)
+    assert subject_of(anew.next_call(NOW)) == "B"
