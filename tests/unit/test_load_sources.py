@@ -114,7 +114,7 @@ def test_a_refused_plant_is_left_out_before_calls_are_planned(tmp_path: Path) ->
     refused["B"] = PlantNotAuthorized("no consent", code=20056, endpoint="getKpiStationDay")
 
     call = source.next_call(NOW)
-    assert call is not None and set(call.subjects) == {"A", "C"}
+    assert call is not None and {cell.subject for cell in call.cells} == {"A", "C"}
     states = coverage.states("plant_daily", None, date(2026, 6, 1), date(2026, 6, 30))
     assert {key: entry.state for key, entry in states.items()} == {("B", date(2026, 6, 9)): "denied"}
     assert [refusal.what for refusal in report.refusals] == ["plant B"]
