@@ -4,8 +4,8 @@
 
 The web server, the daemon, the sensors, the jobs, the lake and dbt are the product's own, in processes of their own,
 beside the full simulator. Only time is virtual: it stands still while anybody works or a sensor is about to start
-something, and goes on by at most a minute when all wait. Three homes report: at +13 (Apia), at -11 (Pago Pago) and in
-central Europe. It begins with an empty folder. Unless `--calm`, the process of the real-time loop is killed after 25
+something, and jumps to the next instant at which somebody has something to do when all wait. Three homes report: at
++13 (Apia), at -11 (Pago Pago) and in central Europe. It begins with an empty folder. Unless `--calm`, the process of the real-time loop is killed after 25
 minutes and the daemon after 70.
 
 Exit code 0 if every partition that is due is there, each slot of 5 minutes was polled once, nothing failed but what
@@ -53,14 +53,15 @@ START: Final = datetime(2026, 6, 10, 11, 15, tzinfo=UTC)
 
 SINCE: Final = date(2026, 6, 8)
 
-STEP: Final = timedelta(minutes=1)
+STEP: Final = timedelta(minutes=15)
+"""At most so far does time jump, whatever is known to come next."""
 KILL_LOOP_AFTER: Final = timedelta(minutes=25)
 KILL_DAEMON_AFTER: Final = timedelta(minutes=70)
 
 HISTORY_SETTLES: Final = timedelta(hours=1)
 REPORTS_SETTLE: Final = timedelta(hours=6)
 SLACK: Final = ticks.AT_MOST_EVERY + timedelta(minutes=2)
-"""How long after a partition came due it may be missing: the rest between two workers, and a step of time."""
+"""How long after a partition came due it may be missing: the rest between two workers, and what theirs takes."""
 
 PATIENCE_S: Final = 2400.0
 """Seconds of the machine in which nothing moves, after which something is broken."""
@@ -131,7 +132,7 @@ class Stage:
     first_sizes: dict[str, int] = field(default_factory=dict)
 
     def drive(self, *, calm: bool) -> None:
-        """Let time go on, minute by minute, until the end and until all that was started then is done."""
+        """Let time go on, from one event to the next, until the end and until all that was started then is done."""
         pvms = Pvms(self.settings)
         while True:
             now = self.clock.now()
@@ -148,12 +149,17 @@ class Stage:
                 for pid, command in self.processes():
                     if "dagster._daemon" in command:
                         os.kill(pid, signal.SIGKILL)
-            note = next_work(self.settings.home)
-            moments = [now + STEP, self.end]
-            if note is not None and note.at is not None:
-                moments.append(max(note.at, note.begun_at + ticks.AT_MOST_EVERY))
-            until = min(moment for moment in moments if moment > now)
-            self.clock.sleep((until - now).total_seconds())
+            self.clock.sleep((self._next_event(now) - now).total_seconds())
+
+    def _next_event(self, now: datetime) -> datetime:
+        """When somebody goes on who waits, a worker comes due, something is to be killed, or it ends."""
+        moments = [now + STEP, self.end, START + KILL_LOOP_AFTER, START + KILL_DAEMON_AFTER]
+        note, wake = next_work(self.settings.home), self.keeper.next_wake
+        if note is not None and note.at is not None:
+            moments.append(max(note.at, note.begun_at + ticks.AT_MOST_EVERY))
+        if wake is not None:
+            moments.append(wake)
+        return min(moment for moment in moments if moment > now)
 
     def _until_all_wait(self, pvms: Pvms, *, over: bool) -> None:
         """Wait, by the machine's time, until every run sleeps and no sensor is about to start one."""

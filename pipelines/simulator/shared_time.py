@@ -68,6 +68,12 @@ class TimeKeeper:
         """How many clients wait just now."""
         return len(self._waiting)
 
+    @property
+    def next_wake(self) -> datetime | None:
+        """The earliest instant at which a client that waits goes on; None if none waits."""
+        moments = [until for until, _ in list(self._waiting.values())]
+        return _instant(max(min(moments), self._now)) if moments else None
+
     def expect(self, clients: int) -> None:
         """Stand still until that many more clients have connected: called before a process is replaced."""
         with self._lock:
@@ -151,8 +157,11 @@ class TimeKeeper:
             action()
         due_clients = [client for client, (until, _) in self._waiting.items() if until <= self._now]
         due_clients.sort(key=lambda client: self._waiting[client])
-        for client in due_clients[:1] if self._in_turn else due_clients:
+        chosen = due_clients[:1] if self._in_turn else due_clients
+        for client in chosen:
             del self._waiting[client]
+        # Whoever is told first finds that the others wait no more.
+        for client in chosen:
             try:
                 client.sendall(_INSTANT.pack(self._now))
             except OSError:

@@ -53,6 +53,21 @@ def test_time_jumps_to_the_earliest_wake_once_all_clients_wait(
     assert not sleeper.is_alive()
 
 
+def test_the_next_wake_is_the_earliest_and_whoever_goes_on_waits_no_more(
+    two: tuple[TimeKeeper, SharedClock, SharedClock],
+) -> None:
+    keeper, first, second = two
+    assert keeper.next_wake is None
+    (sleeper,) = _in_background((first, 3600))
+    while not keeper.waiting:
+        sleeper.join(0.01)
+    assert keeper.next_wake == START + timedelta(hours=1)
+    second.sleep((keeper.next_wake - second.now()).total_seconds())
+    assert (keeper.waiting, keeper.next_wake) == (0, None), "both wake at that instant"
+    sleeper.join(300)
+    assert first.now() == second.now() == START + timedelta(hours=1)
+
+
 def test_time_goes_on_without_a_client_that_is_gone(two: tuple[TimeKeeper, SharedClock, SharedClock]) -> None:
     keeper, first, second = two
     second.close()
