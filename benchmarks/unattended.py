@@ -5,8 +5,8 @@
 The web server, the daemon, the sensors, the jobs, the lake and dbt are the product's own, in processes of their own,
 beside the full simulator. Only time is virtual: it stands still while anybody works or a sensor is about to start
 something, and jumps to the next instant at which somebody has something to do when all wait. Three homes report: at
-+13 (Apia), at -11 (Pago Pago) and in central Europe. It begins with an empty folder. Unless `--calm`, the process of the real-time loop is killed after 25
-minutes and the daemon after 70.
++13 (Apia), at -11 (Pago Pago) and in central Europe. It begins with an empty folder. Unless `--calm`, the process of
+the real-time loop is killed after 25 minutes and the daemon after 70.
 
 Exit code 0 if every partition that is due is there, each slot of 5 minutes was polled once, nothing failed but what
 was killed, each failed run says why, and no process is left; else 1. The figures say how much the state and Dagster's
