@@ -31,8 +31,8 @@ with the plant's clock. Text that a spreadsheet would run as a formula gets an a
 Beside each table a .columns.json says what its columns mean.
 
 With --frame a file per plant in the words of an open tool, DIR/rdtools/NE%3D1.parquet and a .json beside it:
-pvlib (also for pvanalytics), rdtools (energy labelled by the end of its interval), odse (ODS-E records per inverter),
-pvoutput (CSV for addbatchstatus).
+pvlib (also for pvanalytics), rdtools (energy labelled by the end of its interval), rdtools-availability (the plant
+beside its inverters), odse (ODS-E records per inverter), pvoutput (CSV for addbatchstatus).
 
 Each table replaces the one of an earlier export, whole or not at all. Without --table all of marts.
 
@@ -64,6 +64,7 @@ class Frame(StrEnum):
 
     PVLIB = "pvlib"
     RDTOOLS = "rdtools"
+    RDTOOLS_AVAILABILITY = "rdtools-availability"
     ODSE = "odse"
     PVOUTPUT = "pvoutput"
 

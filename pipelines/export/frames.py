@@ -11,6 +11,7 @@ from urllib.parse import quote
 import duckdb
 import pandas as pd
 
+from pipelines.export.availability_frame import availability_frame
 from pipelines.export.columns import formula_proof
 from pipelines.export.frame_shapes import odse_frame, pvlib_frame, pvoutput_frame, rdtools_frame
 from pipelines.export.placing import written_beside
@@ -24,6 +25,7 @@ Shape = Callable[[duckdb.DuckDBPyConnection, PlantFacts, date, date], tuple[pd.D
 FRAMES: Final[Mapping[str, Shape]] = {
     "pvlib": pvlib_frame,
     "rdtools": rdtools_frame,
+    "rdtools-availability": availability_frame,
     "odse": odse_frame,
     "pvoutput": pvoutput_frame,
 }

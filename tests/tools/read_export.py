@@ -86,6 +86,29 @@ def with_rdtools(folder: Path) -> dict[str, float]:
     return {"kwh": round(float(energy), 6), "normalized": round(float(day.dropna().median()), 4)}
 
 
+def with_availability(folder: Path) -> dict[str, float]:
+    """Availability of the plant with a sensor in the span, by rdtools from its own frame; an inverter of it is lost."""
+    import pandas as pd
+    from rdtools.availability import AvailabilityAnalysis
+
+    path = next(p for p in sorted(folder.glob("*.parquet")) if pd.read_parquet(p)["power_expected"].notna().any())
+    frame, facts = pd.read_parquet(path), json.loads(path.with_suffix(".json").read_text())
+
+    def found(inverters: "pd.DataFrame") -> float:
+        system = inverters.sum(axis="columns", min_count=1)
+        analysis = AvailabilityAnalysis(system, inverters, frame["energy_cumulative"], frame["power_expected"])
+        analysis.run(rollup_period="YE")
+        results = analysis.results
+        lost, made = results["lost_production"].sum(), results["actual_production"].sum()
+        return round(float(made / (made + lost)), 4)
+
+    inverters = frame[facts["subsystems"]]
+    broken = inverters.copy()
+    noon = frame["power_system"].idxmax()
+    broken.loc[noon - pd.Timedelta("2h") : noon + pd.Timedelta("2h"), inverters.columns[0]] = 0
+    return {"inverters": inverters.shape[1], "whole": found(inverters), "broken": found(broken)}
+
+
 def with_pvanalytics(folder: Path) -> dict[str, float]:
     """Completeness by day and NREL's performance ratio, by pvanalytics from pvlib's names."""
     import pandas as pd
@@ -129,6 +152,7 @@ READERS = {
     "duckdb": with_duckdb,
     "spark": with_spark,
     "rdtools": with_rdtools,
+    "availability": with_availability,
     "pvanalytics": with_pvanalytics,
     "odse": with_odse,
 }

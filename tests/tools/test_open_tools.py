@@ -50,7 +50,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, d
     try:
         tables = chosen(relations_of(warehouse), ["fct_plant_day", "fct_inverter_5min"])
         list(export_tables(warehouse, tables, folder, "parquet"))
-        for frame in ("pvlib", "rdtools", "odse"):
+        for frame in ("pvlib", "rdtools", "rdtools-availability", "odse"):
             assert list(export_frames(warehouse, FrameRequest(frame), folder, "parquet"))
         row = warehouse.execute(
             "with newest as (select date_trunc('month', max(local_date)) as first from marts.fct_plant_day) "
@@ -92,12 +92,15 @@ def test_all_readers_find_the_same_rows_energies_and_instants(
 
 def test_frames_are_taken_by_the_tools_whose_words_they_use(exported: tuple[Path, dict[str, float]]) -> None:
     folder, _ = exported
-    found = read(
-        "Asia/Tokyo", f"rdtools={folder / 'rdtools'}", f"pvanalytics={folder / 'pvlib'}", f"odse={folder / 'odse'}"
-    )
+    folders = {"rdtools": "rdtools", "availability": "rdtools-availability", "pvanalytics": "pvlib", "odse": "odse"}
+    found = read("Asia/Tokyo", *(f"{name}={folder / frame}" for name, frame in folders.items()))
     assert found["rdtools"]["kwh"] > 0
     # The simulator's plants lose something and gain nothing.
     assert 0.5 < found["rdtools"]["normalized"] < 1.1
+    availability = found["availability"]
+    assert availability["inverters"] > 1
+    assert 0.95 < availability["whole"] <= 1
+    assert availability["broken"] < availability["whole"] - 0.005, "four hours at noon without one inverter"
     assert found["pvanalytics"]["regular"] is True
     assert found["pvanalytics"]["completeness"] > 0.9
     assert 0.5 < found["pvanalytics"]["ratio"] < 1.2

@@ -92,6 +92,23 @@ def test_rdtools_energy_is_labelled_by_its_end_in_wh(warehouse, tmp_path: Path) 
     assert pv.sum() == 500.0 * 19 + 250.0 * 3
 
 
+def test_availability_stands_the_plant_beside_its_inverters(warehouse, tmp_path: Path) -> None:
+    path = written(warehouse, tmp_path, "rdtools-availability")
+    frame = pd.read_parquet(path)
+    columns = ["power_system", "power_expected", "energy_cumulative", "inverter_1", "inverter_2"]
+    assert list(frame.columns) == columns
+    assert json.loads(path.with_suffix(".json").read_text())["subsystems"] == columns[3:]
+    assert (frame.index.to_series().diff().dropna() == pd.Timedelta("5min")).all()
+    utc = frame.tz_convert("UTC")
+    assert utc.loc["2025-10-26 00:55", "power_system"] == 7.0
+    silent = utc.loc["2025-10-26 01:00"]
+    assert pd.isna(silent["inverter_2"])
+    assert (silent["power_system"], silent["power_expected"]) == (3.0, 9.5 * 500 / 1000)
+    # 100 + 12 x 0.25 of the first, and of the second what it says five minutes later.
+    assert silent["energy_cumulative"] == 103 + 103.25
+    assert utc["energy_cumulative"].iloc[-1] == 100 + 23 * 0.25 + 100 + 20 * 0.25
+
+
 def test_odse_records_have_an_offset_and_a_word_for_the_state(warehouse, tmp_path: Path) -> None:
     frame = pd.read_csv(written(warehouse, tmp_path, "odse", "csv"), dtype={"asset_id": str, "oem_error_code": str})
     assert frame.loc[0, "timestamp"] == "2025-10-26T02:05:00+02:00"
