@@ -1,4 +1,4 @@
-"""`pvms ui`: Dagster's web server and daemon as children of this process, and their orderly end."""
+"""`pvms ui`: Dagster's web server, daemon and code server as children of this process, and their orderly end."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from assets.code_server import Sources, code_server_of
 from assets.home import FOLDER_VARIABLE, use_dagster_home
 from assets.instance import open_instance
 from assets.reconcile import is_loaded, lines_of, reconcile
@@ -19,9 +20,8 @@ from pipelines.northbound.clock import SystemClock
 from pipelines.settings import Settings
 
 HOST: Final = "127.0.0.1"
-NAMES: Final = ("Dagster's web server", "Dagster's daemon")
 STOP_SECONDS: Final = 20.0
-"""How long both get to end by themselves before they are killed."""
+"""How long they get to end by themselves before they are killed."""
 
 UP_SECONDS: Final = 60.0
 """One that ends by itself earlier has an error that starting it again doesn't cure."""
@@ -40,7 +40,7 @@ Start = Callable[[], Child]
 
 
 def run_ui(settings: Settings, port: int, say: Callable[[str], None], *, location: Sequence[str] = LOCATION) -> int:
-    """Run both until we are interrupted (0) or one of them can't go on (its exit code).
+    """Run all three until we are interrupted (0) or one of them can't go on (its exit code).
 
     Before, Dagster's records are made to show what coverage says, where they differ. One that is killed, or ends after
     it was up (the daemon does when the machine has slept), is started again; runs under way go on meanwhile.
@@ -69,27 +69,36 @@ def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]
         "PVMS_HOME": str(settings.home),
         FOLDER_VARIABLE: str(settings.env_file.parent if settings.env_file else Path.cwd()),
     }
-    commands = (
-        [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(chosen), *location],
-        [sys.executable, "-m", "dagster._daemon", "run", *location],
-    )
     children: list[Child] = []
 
-    def starting(command: Sequence[str]) -> Start:
+    def starting(*arguments: str) -> Start:
+        command = [sys.executable, "-m", *arguments]
+
         def start() -> Child:
             # In Dagster's folder, because Dagster lets a .env of the current folder win over the environment.
-            # A session of its own, so that one signal reaches the code servers that they start, too.
+            # A session of its own, so that one signal reaches the runs that the code server starts, too.
             child = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)  # noqa: S603
             children.append(child)
             return child
 
         return start
 
-    with _interruptible():
+    with code_server_of(location) as server, _interruptible():
         try:
-            kept = [Kept(name, starting(command)) for name, command in zip(NAMES, commands, strict=True)]
+            sources = Sources(settings)
+            kept = [Kept("Dagster's code server", starting(*server.arguments))]
             say(f"Dagster answers on http://{HOST}:{chosen} in some seconds. Ctrl-C ends it.")
-            return _keep_up(kept, say)
+            while not server.serves:
+                _look_after(kept, say)
+            web = starting("dagster_webserver", "-h", HOST, "-p", str(chosen), *server.shared)
+            kept += [Kept("Dagster's web server", web)]
+            kept += [Kept("Dagster's daemon", starting("dagster._daemon", "run", *server.shared))]
+            while True:
+                _look_after(kept, say)
+                if sources.changed():
+                    server.load_anew()
+        except CannotGoOn as end:
+            return end.code if end.code > 0 else 1
         except KeyboardInterrupt:
             return 0
         finally:
@@ -153,15 +162,11 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _keep_up(kept: list[Kept], say: Callable[[str], None]) -> int:
-    while True:
-        for each in kept:
-            try:
-                said = each.ended()
-            except CannotGoOn as end:
-                return end.code if end.code > 0 else 1
-            if said is not None:
-                say(said)
+def _look_after(kept: list[Kept], say: Callable[[str], None]) -> None:
+    for each in kept:
+        said = each.ended()
+        if said is not None:
+            say(said)
 
 
 def stop(children: list[Child]) -> None:

@@ -260,6 +260,7 @@ def play(folder: Path, length: timedelta, *, calm: bool) -> tuple[dict[str, Any]
             name: round((size - stage.first_sizes[name]) / 1e3 / days / len(world.plants))
             for name, size in sizes.items()
         },
+        "kilobytes of a run's own events": run_sizes_of(settings, runs),
     }
     return figures, broken
 
@@ -374,6 +375,15 @@ def sizes_of(settings: Settings) -> dict[str, int]:
         "all": home,
     }
     return {name: size_of(path) for name, path in parts.items()}
+
+
+def run_sizes_of(settings: Settings, runs: list[dg.RunRecord]) -> dict[str, list[int]]:
+    """Of each job, the kilobytes that each run's events take, first to last, without the index of all."""
+    folder = state_dir(settings.home) / "dagster" / "history" / "runs"
+    sizes: dict[str, list[int]] = {}
+    for run in (record.dagster_run for record in reversed(runs)):
+        sizes.setdefault(run.job_name, []).append(round(size_of(folder / f"{run.run_id}.db") / 1e3))
+    return sizes
 
 
 def size_of(path: Path) -> int:

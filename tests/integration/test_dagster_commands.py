@@ -23,6 +23,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.instance import open_instance
+from assets.partitions import keep_plan, partition_plan
 from assets.unfinished import unfinished
 from assets.webserver import free_port
 from pipelines.cli.app import app
@@ -72,14 +73,14 @@ class Fleet:
     def mark(self) -> str:
         return f"{self.folder.name}-{os.getpid()}"
 
-    def running(self) -> list[str]:
-        """Command lines of the processes that are there of what was started."""
-        found = []
+    def running(self) -> dict[int, str]:
+        """Pids and command lines of the processes that are there of what was started."""
+        found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes():
-                        found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except OSError:
                     continue
         return found
@@ -205,7 +206,7 @@ def test_an_interrupt_ends_a_load_at_once_and_keeps_what_was_done(fleet: Fleet, 
         assert process.wait() == 130, (process.returncode, "".join(said))
     assert any(line.startswith("Interrupted.") for line in said), "".join(said)
     assert not any("Traceback" in line for line in said), "".join(said)
-    assert fleet.running() == []
+    assert fleet.running() == {}
     with fleet.instance() as instance:
         (run,) = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.FAILURE
@@ -276,13 +277,40 @@ def test_a_run_launched_in_the_ui_lands_its_partition(shared: Fleet) -> None:
 
 
 @needs_proc
-def test_a_terminated_ui_leaves_no_process_behind_either(shared: Fleet) -> None:
+def test_the_ui_shows_other_days_once_they_are_wanted_and_leaves_no_process_if_terminated(shared: Fleet) -> None:
+    settings, between = load_settings(shared.folder), Event()
+    plan = partition_plan(settings)
+    earlier = plan.start - timedelta(days=30)
+
+    def first_day(port: int) -> str | None:
+        # Without a code server there is no such asset.
+        dimensions = ask(port, PARTITIONS)["assetNodeOrError"].get("partitionKeysByDimension", ())
+        return next((str(each["partitionKeys"][0]) for each in dimensions if each["name"] == "date"), None)
+
     with ui(shared, signal.SIGTERM) as port:
         assets = {tuple(node["assetKey"]["path"]) for node in ask(port, ASSETS)["assetNodes"]}
-    assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= assets
+        assert {("raw", "plant_hourly"), ("marts", "fct_plant_day")} <= assets
+        assert first_day(port) == str(plan.start)
+        keep_plan(settings, plan.model_copy(update={"start": earlier}))
+        while first_day(port) != str(earlier):
+            between.wait(0.5)
+        # The code server is started again if it is killed; the web server then asks the new one.
+        (pid,) = (pid for pid, command in shared.running().items() if "code-server start" in command)
+        os.kill(pid, signal.SIGKILL)
+        keep_plan(settings, plan)
+        while first_day(port) != str(plan.start):
+            between.wait(0.5)
 
 
 STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+PARTITIONS = """
+{
+  assetNodeOrError(assetKey: { path: ["raw", "plant_hourly"] }) {
+    ... on AssetNode { partitionKeysByDimension { name partitionKeys } }
+  }
+}
+"""
 
 ASSETS = "{ assetNodes { assetKey { path } } }"
 
@@ -331,7 +359,7 @@ def ui(fleet: Fleet, number: signal.Signals, *command: str) -> Iterator[int]:
             rest.join()
         process.communicate()
     assert process.returncode == 0
-    assert fleet.running() == []
+    assert fleet.running() == {}
 
 
 def wait_for_end(port: int, run_id: str) -> None:
