@@ -104,8 +104,9 @@ def look(db: sqlite3.Connection, asked: Asked, now: datetime, *, mark: bool = Fa
         (in_window, "window"),
         (pace.opens(instant, window, limit, open_since), "pace"),
     ]
-    if asked.lane == "backlog" and asked.reserved > 0:
-        opens.append((window_opens(seats, limit, asked.reserved), "reserve"))
+    reserved = min(asked.reserved, pace.storable(limit))
+    if asked.lane == "backlog" and reserved > 0:
+        opens.append((window_opens(seats, limit, reserved), "reserve"))
     if any(at is None for at, _ in opens):
         allowance = Allowance(False, None, len(seats), limit, "reserve")
     else:

@@ -67,6 +67,12 @@ class Pace:
         even = -(-window // limit)
         return min(max(even, _longest(window)), even << min(max(0, self.level - EVEN), 40))
 
+    def storable(self, limit: int) -> int:
+        """How many calls can be saved up: what a backlog leaves to others beyond these is lost to all."""
+        if self.level == BURSTS:
+            return limit
+        return self._burst(limit) if self.level == BUCKET else 0
+
     def opens(self, now: int, window: int, limit: int, open_since: int | None) -> int:
         """The earliest instant for the next call; ``open_since`` is the latest call's beginning that hasn't ended."""
         if self.refused_at is None:

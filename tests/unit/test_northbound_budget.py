@@ -187,6 +187,25 @@ def test_a_burst_that_was_shown_is_used_again_and_another_only_after_calm() -> N
         assert len(vendor.refused) == 2, "and that was refused at once, so never again"
 
 
+def test_a_backlog_leaves_no_more_than_the_vendor_lets_be_saved(tmp_path: Path) -> None:
+    """At an even pace a call that isn't made in its turn is gone; fresh data are served first all the same."""
+    ledger, vendor = Ledger(tmp_path / "ledger.sqlite"), Vendor("bucket", 1)
+    for _ in range(2):
+        ledger.note_refusal("main", HISTORY, START, FLEET)
+    now, days = START, 3
+    while now < START + days * DAY:
+        try:
+            call_id = ledger.reserve("main", HISTORY, "{}", "w", now, FLEET, lane="backlog", reserved=46)
+        except QuotaExhausted as error:
+            assert error.next_at is not None
+            now = error.next_at
+            continue
+        assert vendor.admits(HISTORY, now)
+        ledger.settle(call_id, "ok", 0, 1, 2, 3.0, now, counts=FLEET)
+        now += timedelta(seconds=1)
+    assert vendor.granted >= 0.95 * days * 69
+
+
 def test_other_quotas_make_what_was_learnt_void(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger(path).note_refusal("main", HISTORY, START, FLEET)
