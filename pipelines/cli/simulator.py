@@ -40,8 +40,8 @@ Examples:
 
   pvms simulator --habit hour_labels=end --habit merged_hour --habit 17=import,W --habit 41=discharge,daily
 
-Habits, each with --habit: what the reference leaves open, and servers and wirings answer differently. The past stays
-the same, only how it is told changes:
+Habits, each with --habit: what the reference leaves open, and servers and wirings answer differently. Where it isn't
+said, the past stays the same, only how it is told changes:
 
 {HABITS}
 

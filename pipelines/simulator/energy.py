@@ -30,6 +30,15 @@ PV, AC, CHARGE, DISCHARGE, EXPORT, IMPORT, LOAD, IRRADIATION, CHARGE_TIME, DISCH
 INVERTERS: Final = 10
 """From this row on: the AC output of each inverter, in kW, as its own yield counter sees it (never negative)."""
 
+DERATES_ABOVE: Final = 0.5
+"""Share of the rating above which an inverter that derates itself does."""
+
+DERATED_TO: Final = 0.7
+"""What derating leaves of the power above that."""
+
+LIMIT_STOPS_AT: Final = (11.5, 13.0)
+"""Hours of the wall clock between which a limit shuts an inverter down, the second not included."""
+
 CONVERSION: Final = 0.98
 """AC power of an inverter over its DC power."""
 
@@ -227,7 +236,7 @@ class PlantEnergy:
         sky = self._sky.month(self.plant.site, grid)
         alive = grid.times >= self.born_ms
         down = self._outages(grid)
-        outputs = np.stack([self._output(spec, sky) for spec in self.inverters])
+        outputs = np.stack([self._output(spec, sky, grid) for spec in self.inverters])
         outputs[down] = 0.0
         outputs[:, ~alive] = 0.0
         flows = np.zeros((INVERTERS + len(self.inverters), grid.size + 1))
@@ -257,13 +266,18 @@ class PlantEnergy:
             flows[EXPORT], flows[IMPORT] = np.maximum(flow, 0.0), np.maximum(-flow, 0.0)
         return _summed(grid, sky, flows, alive, down, stored, before, left)
 
-    def _output(self, spec: InverterSpec, sky: Weather) -> Floats:
+    def _output(self, spec: InverterSpec, sky: Weather, grid: MonthGrid) -> Floats:
         light = sky.poa.astype(np.float64)
         cell = sky.air + light * 0.028
         share = self.plant.soiling * live_strings(spec) * SYSTEM_LOSS
         dc = spec.dc_kwp * share * light / 1000 * (1 - TEMPERATURE_LOSS * (cell - 25))
         limit = spec.ac_kw * (0.7 if spec.limited else 1.0)
         power = np.minimum(dc * CONVERSION, limit)
+        if spec.derates:
+            above = np.maximum(power - DERATES_ABOVE * spec.ac_kw, 0.0)
+            power = power - (1 - DERATED_TO) * above
+        if spec.limit_stops:
+            power = np.where(stopped_by_limit(grid.hour), 0.0, power)
         return np.where((power < STARTS_AT * spec.ac_kw) | ~sky.sun_up, 0.0, power)
 
     def _outages(self, grid: MonthGrid) -> NDArray[np.bool_]:
@@ -286,6 +300,11 @@ def string_weights(spec: InverterSpec) -> Floats:
 def live_strings(spec: InverterSpec) -> float:
     """Share of the installed strings that gives power."""
     return float(string_weights(spec).sum()) / spec.strings
+
+
+def stopped_by_limit(hour: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where an inverter that a limit shuts down stands still, by the hours of the wall clock."""
+    return np.asarray((hour >= LIMIT_STOPS_AT[0]) & (hour < LIMIT_STOPS_AT[1]), dtype=np.bool_)
 
 
 def inverters_of(devices: Sequence[Device]) -> list[InverterSpec]:

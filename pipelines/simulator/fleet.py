@@ -31,7 +31,8 @@ class InverterSpec:
     """One inverter: `dc_kwp` of strings on `mppts` trackers, `ac_kw` rating.
 
     `strings` counts the strings in use, spread over the trackers; `dead_string` is the number of one that gives
-    nothing from the first day on. `hybrid`: a residential inverter whose storage hangs on its DC side.
+    nothing from the first day on. `hybrid`: a residential inverter whose storage hangs on its DC side. `derates`: it
+    protects itself from heat at high power; `limit_stops`: at noon a limit shuts it down.
     """
 
     dc_kwp: float
@@ -42,6 +43,8 @@ class InverterSpec:
     dead_string: int | None = None
     sleeps_without_rows: bool = False
     limited: bool = False
+    derates: bool = False
+    limit_stops: bool = False
     hybrid: bool = False
 
 

@@ -1,4 +1,4 @@
-"""What the reference leaves open, and servers and wirings answer differently: each a switch.
+"""What the reference leaves open, and servers and wirings answer differently, and rare states: each a switch.
 
 Without any, labels of hours stand at their start, an autumn day has 25 hours, meters and batteries tell what the
 reference says of their unit and what recordings show of the rest. The command line takes the same switches as text.
@@ -15,24 +15,28 @@ Positive = Literal["export", "import", "charge", "discharge"]
 Unit = Literal["W", "kW"]
 Counters = Literal["daily", "lifetime"]
 Forward = Literal["forward_export", "forward_import"]
+Held = Literal["derating", "limit_shutdown"]
 
 METERS: Final = (17, 47)
 BATTERIES: Final = (39, 41)
+STRING_INVERTER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceHabit:
-    """How a meter or battery tells its figures; None: as its type does without a switch.
+    """How a meter or battery tells its figures, or what holds an inverter; None: as its type does without a switch.
 
     `positive` is what power above zero means (export or import, charge or discharge); `unit` that of the total power
     (phases keep the reference's); `counters` whether energies count from local midnight or from the connection;
-    `forward` what a meter's `active_cap` counts, None: the direction of positive power.
+    `forward` what a meter's `active_cap` counts, None: the direction of positive power; `held` what keeps a string
+    inverter below what the sun gives.
     """
 
     positive: Positive | None = None
     unit: Unit | None = None
     counters: Counters | None = None
     forward: Forward | None = None
+    held: Held | None = None
 
     def over(self, other: "DeviceHabit") -> "DeviceHabit":
         """This habit, and the other's where it says nothing."""
@@ -41,10 +45,12 @@ class DeviceHabit:
             self.unit or other.unit,
             self.counters or other.counters,
             self.forward or other.forward,
+            self.held or other.held,
         )
 
 
 USUAL: Final[Mapping[int, DeviceHabit]] = {
+    STRING_INVERTER: DeviceHabit(),
     17: DeviceHabit(None, "kW", "lifetime"),
     47: DeviceHabit("export", "W", "lifetime"),
     39: DeviceHabit("charge", "W", "daily"),
@@ -72,8 +78,20 @@ class Habits:
         for type_id, habit in self.types.items():
             _check(type_id, habit)
 
+    def built(self, device: Device) -> Device:
+        """The device as its habit makes it work: an inverter may be held."""
+        if device.inverter is None or device.type_id != STRING_INVERTER:
+            return device
+        held = self.of(device).held
+        spec = replace(
+            device.inverter,
+            derates=device.inverter.derates or held == "derating",
+            limit_stops=device.inverter.limit_stops or held == "limit_shutdown",
+        )
+        return replace(device, inverter=spec)
+
     def of(self, device: Device) -> DeviceHabit:
-        """The habit of a meter or battery, with nothing left open."""
+        """The habit of a meter, battery or string inverter, with nothing left open."""
         none = DeviceHabit()
         usual = USUAL[device.type_id].over(DeviceHabit(positive=device.positive))
         own = self.devices.get(device.id, none).over(self.types.get(device.type_id, none))
@@ -91,6 +109,11 @@ def describe_habits() -> list[tuple[str, str]]:
             "devices of a type (17, 47, 39, 41) tell otherwise: export or import is positive at meters, charge or "
             "discharge at batteries; W or kW; daily or lifetime counters; forward_export or forward_import for what a "
             "meter's active_cap counts, whatever the sign of its power",
+        ),
+        (
+            "1=derating|limit_shutdown",
+            "string inverters derate themselves at high power (state 514), or stand still at noon, shut down by a "
+            "limit (state 772); this one changes the past",
         ),
     ]
 
@@ -132,6 +155,8 @@ def _device_habit(type_id: int, text: str) -> DeviceHabit:
 
 
 def _words(type_id: int) -> dict[str, tuple[str, ...]]:
+    if type_id == STRING_INVERTER:
+        return {"held": ("derating", "limit_shutdown")}
     common = {"unit": ("W", "kW"), "counters": ("daily", "lifetime")}
     if type_id in BATTERIES:
         return {"positive": ("charge", "discharge"), **common}
@@ -142,7 +167,7 @@ def _check(type_id: int, habit: DeviceHabit) -> None:
     if type_id not in USUAL:
         raise ValueError(f"devices of type {type_id} have no habits; {', '.join(map(str, USUAL))} do")
     words = _words(type_id)
-    for name in ("positive", "unit", "counters", "forward"):
+    for name in ("positive", "unit", "counters", "forward", "held"):
         word = getattr(habit, name)
         if word is not None and word not in words.get(name, ()):
             raise ValueError(f"{word!r} means nothing at a device of type {type_id}")

@@ -4,14 +4,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.simulator.energy import AC, CONVERSION, INVERTERS, PV, string_weights
+from pipelines.simulator.energy import (
+    AC,
+    CONVERSION,
+    DERATES_ABOVE,
+    INVERTERS,
+    PV,
+    stopped_by_limit,
+    string_weights,
+)
 from pipelines.simulator.fleet import InverterSpec
 from pipelines.simulator.rounding import ENERGY_DIGITS, POWER_DIGITS, Floats, rounded
 from pipelines.simulator.span import Columns, Span
 
 CONNECTED: Final = 512.0
 LIMITED: Final = 513.0
+DERATED: Final = 514.0
 FAULT: Final = 768.0
+STOPPED_BY_LIMIT: Final = 772.0
 DETECTING: Final = 2.0
 NO_IRRADIATION: Final = 40960.0
 """Inverter states of table 5-1."""
@@ -64,6 +74,10 @@ def _state(span: Span, spec: InverterSpec, solar: Floats, output: Floats) -> Flo
     state = np.where((output != 0) | (solar > 0), CONNECTED, np.where(sun, DETECTING, NO_IRRADIATION))
     if spec.limited:
         state = np.where(output >= spec.ac_kw * 0.7 - 1e-9, LIMITED, state)
+    if spec.derates:
+        state = np.where(output > spec.ac_kw * DERATES_ABOVE, DERATED, state)
+    if spec.limit_stops:
+        state = np.where(sun & stopped_by_limit(span.grid.hour[span.inside]), STOPPED_BY_LIMIT, state)
     if span.device.position < len(span.month.down):
         state = np.where(span.month.down[span.device.position][span.inside] & sun, FAULT, state)
     return np.asarray(state, dtype=np.float64)

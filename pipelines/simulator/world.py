@@ -50,7 +50,7 @@ class World:
     """Answers of one fleet.
 
     `labels` says where day, month and year labels stand; `habits` are the switches for what the reference leaves open.
-    The past itself doesn't depend on them, only how it is told.
+    The past itself doesn't depend on them, only how it is told; but for what holds inverters.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class World:
         self.labels: Labels = labels
         self.habits = habits or Habits()
         self.plants: list[Plant] = built.plants
-        self.devices: list[Device] = built.devices
+        self.devices: list[Device] = [self.habits.built(device) for device in built.devices]
         sky, cache = SkyBook(seed), MonthCache()
         self._lives: dict[str, PlantEnergy] = {}
         self._items: dict[str, reports.PlantItems] = {}

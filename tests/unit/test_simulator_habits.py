@@ -83,6 +83,7 @@ def test_single_devices_outrank_their_type(plain: World) -> None:
         ("midnight", "no habit is called"),
         ("17=charge", "takes one each of export or import"),
         ("41=kW,W", "takes one each of charge or discharge"),
+        ("1=kW", "takes one each of derating or limit_shutdown"),
         ("39=forward_import", "takes one each"),
     ],
 )
@@ -94,8 +95,25 @@ def test_a_habit_that_is_not_one_is_refused_with_what_there_is(text: str, says: 
 def test_habits_in_code_are_checked_too(plain: World) -> None:
     with pytest.raises(ValueError, match="'charge' means nothing at a device of type 17"):
         Habits(types={17: DeviceHabit("charge")})
-    with pytest.raises(ValueError, match="type 1 have no habits"):
+    with pytest.raises(ValueError, match="'export' means nothing at a device of type 1"):
         Habits(types={1: DeviceHabit("export")})
+    with pytest.raises(ValueError, match="type 10 have no habits"):
+        Habits(types={10: DeviceHabit("export")})
+
+
+def test_inverters_derate_themselves_or_are_shut_down_by_a_limit(plain: World) -> None:
+    was = dict(rows(plain, 1))
+    derated = dict(rows(build_world("demo", 7, habits=parse_habits(["1=derating"])), 1))
+    states = {row["inverter_state"] for row in derated.values()}
+    assert 514 in states and 514 not in {row["inverter_state"] for row in was.values()}
+    for at, row in derated.items():
+        assert (row["active_power"] < was[at]["active_power"]) == (row["inverter_state"] == 514)
+    stopped = dict(rows(build_world("demo", 7, habits=parse_habits(["1=limit_shutdown"])), 1))
+    still = [at for at, row in stopped.items() if row["inverter_state"] == 772]
+    assert len(still) in (17, 18)
+    for at, row in stopped.items():
+        assert row["active_power"] == (0 if at in still else was[at]["active_power"])
+    assert max(row["total_cap"] for row in stopped.values()) < max(row["total_cap"] for row in was.values())
 
 
 def test_hours_can_be_labelled_by_their_end_and_autumns_hour_merged() -> None:

@@ -38,6 +38,7 @@ equipment as (
         plant_code,
         bool_or(device_type_id in (39, 41)) as has_battery,
         bool_or(device_type_id in (17, 47)) as has_meter,
+        bool_or(device_type_id in (1, 38)) as has_inverter,
         bool_or(device_type_id = 10) as has_emi
     from {{ ref('stg_devices') }}
     group by plant_code
@@ -172,6 +173,7 @@ joined as (
         end as has_battery,
         equipment.has_meter,
         equipment.has_emi,
+        equipment.has_inverter,
         emi.device_id as emi_device_id,
         emi.irradiance_sum_kwh_m2,
         emi.irradiance_share,
@@ -332,6 +334,7 @@ select
     has_battery,
     has_meter,
     has_emi,
+    has_inverter,
     day_slots,
     inverter_slots_expected,
     case when history_was_read then inverter_slots_received end::bigint as inverter_slots_received,
@@ -359,7 +362,10 @@ select
             when not has_meter then 'self_consumption: no meter'
             when self_used_pv_energy_kwh is null then 'self_consumption: no meter figures in the report'
         end,
-        case when history_was_read and inverter_completeness is null then 'completeness: daylight not known' end
+        case
+            when has_inverter = false then 'completeness: no inverter'
+            when history_was_read and inverter_completeness is null then 'completeness: daylight not known'
+        end
     ), '') as kpi_gaps,
     nullif(concat_ws(
         '; ',

@@ -70,6 +70,17 @@ expected as (
 
 ),
 
+-- A plant whose inverters the interface doesn't list owes what its meters and batteries do.
+equipment as (
+
+    select
+        plant_code,
+        bool_or(kind = 'inverter') as has_inverter
+    from {{ ref('int_device_span') }}
+    group by plant_code
+
+),
+
 coverage as (
 
     select
@@ -134,7 +145,13 @@ select
     days.kpi_gaps,
     days.kpi_flags,
     days.report_state in ('final', 'empty')
-    and coalesce(days.inverter_completeness >= {{ var('complete_share') }}, false)
+    and coalesce(
+        case
+            when equipment.has_inverter then days.inverter_completeness
+            -- The least that is known: DuckDB's least() passes over nulls.
+            else least(days.meter_completeness, days.battery_completeness)
+        end >= {{ var('complete_share') }}, false
+    )
     and not days.is_provisional
     and coalesce(
         abs(days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0)))
@@ -158,6 +175,8 @@ left join expected
     on
         days.plant_code = expected.plant_code
         and days.local_date = expected.local_date
+left join equipment
+    on days.plant_code = equipment.plant_code
 left join coverage
     on
         days.plant_code = coverage.plant_code

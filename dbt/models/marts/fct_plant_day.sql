@@ -242,10 +242,15 @@ select
             else 'clear_sky_energy: the day was not worked out'
         end,
         case
+            when has_inverter = false then 'availability: no inverter'
             when daylight_h is null then 'availability: no 5-minute rows, or daylight not known'
             when unknown_h > 0.2 * daylight_h then 'availability: more than 20 % of daylight unknown'
         end,
-        case when loss_is_unknown then 'lost_energy: no sister inverter and no irradiance to compare with' end,
+        case
+            when has_inverter = false then 'lost_energy: no inverter'
+            when daylight_h is null then 'lost_energy: no 5-minute rows, or daylight not known'
+            when loss_is_unknown then 'lost_energy: no sister inverter and no irradiance to compare with'
+        end,
         case
             when has_meter and import_kwh is null then 'grid_import_from_counters: import counter of the meter not known'
         end

@@ -1,6 +1,7 @@
 """A fleet in which every meter and battery tells its figures another way, and what analysts' cases need beside it.
 
-Eight homes and eight businesses, on four servers: hours labelled by their start or end, autumn's hour merged or not.
+Eight homes, eight businesses, a home without a meter and a meter without anything, on four servers: hours labelled by
+their start or end, autumn's hour merged or not.
 Batteries come in all eight combinations of sign, unit and kind of counter, meters in eight of sixteen, in which every
 combination of any three of sign, unit, kind and what the forward counter counts comes up.
 """
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pipelines.simulator.calendar import to_ms
 from pipelines.simulator.fleet import BatterySpec, Device, Plant
 from pipelines.simulator.fleets import LEIPZIG, TOLEDO, TOOWOOMBA, FleetBuilder, LoadSpec
-from pipelines.simulator.habits import DeviceHabit, Habits
+from pipelines.simulator.habits import DeviceHabit, Habits, Held
 from pipelines.simulator.world import World, build_world
 
 SEED = 5
@@ -24,6 +25,10 @@ EARLIER = date(2026, 9, 23), date(2026, 9, 25)
 """Days a month before, of one plant: a battery's round trip needs its state of charge at both ends."""
 FIRST_LOAD = datetime(2026, 10, 24, 9, tzinfo=UTC)
 LAST_LOAD = datetime(2026, 11, 10, tzinfo=UTC)
+ALARM_POLLS = datetime(2026, 10, 25, 9, tzinfo=UTC), datetime(2026, 11, 5, 12, tzinfo=UTC)
+"""Between the loads: one inverter has the same fault at both, and none between them."""
+POLLS = (FIRST_LOAD, *ALARM_POLLS, LAST_LOAD)
+"""When alarms were asked for."""
 
 SERVERS = tuple(product(("start", "end"), (False, True)))
 """Where labels of hours stand, and whether autumn's hour is merged."""
@@ -41,6 +46,8 @@ METER_HABITS = [
 METER_OF = (0, 5, 6, 3, 7, 2, 1, 4)
 """Which habit the meter has beside which of the battery, so that the two are not alike."""
 
+HELD: dict[int, Held] = {6: "derating", 7: "limit_shutdown"}
+"""What holds the second inverter of these businesses."""
 
 MODULES = ((35.0, 200.0), (20.0, 355.0))
 """Tilt and azimuth of the modules of the home and of the sunny plant, as the plants file tells them."""
@@ -65,6 +72,8 @@ class MixedFleet:
     sunny: str
     sensed: str
     generation: str
+    meter_only: str
+    shared: str
 
     @property
     def plants(self) -> list[Plant]:
@@ -77,8 +86,8 @@ class MixedFleet:
         return self.worlds[0].devices
 
     def of(self, plant_code: str, *types: int) -> list[Device]:
-        """A plant's devices of some types."""
-        return [each for each in self.devices if each.plant_code == plant_code and each.type_id in types]
+        """A plant's devices of some types, or all of them."""
+        return [each for each in self.devices if each.plant_code == plant_code and (each.type_id in types or not types)]
 
     def of_types(self, *types: int) -> list[Device]:
         """The fleet's devices of some types."""
@@ -119,6 +128,14 @@ def mixed_fleet() -> MixedFleet:
     unmetered = fleet.plant("Without a meter", LEIPZIG, 6.2, "2026-07-20T10:00:00")
     fleet.home(unmetered, meter=False)
     servers[unmetered.code] = 0
+    meter_only = fleet.plant(
+        "Only a meter", TOLEDO, 12.0, "2026-07-12T09:00:00", load=LoadSpec("business", 1.0, 4.0), soiling=0.95
+    )
+    habits[fleet.device(meter_only, 17, "Grid meter").id] = METER_HABITS[0]
+    servers[meter_only.code] = 1
+    for number, held in HELD.items():
+        one = [each for each in fleet.devices if each.plant_code == firms[number].code and each.type_id == 1][1]
+        habits[one.id] = DeviceHabit(held=held)
     replaced, refitted, sunny, sensed, generation = (firms[each].code for each in (0, 1, 3, 2, 5))
     _replace(fleet, habits, replaced, 1, at_ms(date(2026, 10, 24), 12, "Europe/Madrid"))
     for type_id in (17, 41):
@@ -130,7 +147,18 @@ def mixed_fleet() -> MixedFleet:
         for labels, merged in SERVERS
     )
     return MixedFleet(
-        worlds, servers, homes[0].code, homes[3].code, unmetered.code, replaced, refitted, sunny, sensed, generation
+        worlds,
+        servers,
+        home=homes[0].code,
+        moved=homes[3].code,
+        unmetered=unmetered.code,
+        replaced=replaced,
+        refitted=refitted,
+        sunny=sunny,
+        sensed=sensed,
+        generation=generation,
+        meter_only=meter_only.code,
+        shared=homes[5].code,
     )
 
 

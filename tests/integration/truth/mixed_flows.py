@@ -152,6 +152,11 @@ class Truth:
         """Whether there are three days of evidence of a meter's or battery's habits."""
         return not (device.plant_code == self.fleet.refitted and device.installed_ms is not None)
 
+    def provisional(self, plant: Plant, day: date) -> bool:
+        """Whether a device went before its last hours of a day were read: they can't be read any more."""
+        gone = any(each.removed_ms is not None for each in self.fleet.of(plant.code))
+        return gone and day == FIRST_LOAD.date()
+
     def day_of(self, device: Device, at: int) -> date:
         """The local date of an instant at a device."""
         return local_date(utc(at), self.fleet.plant(device.plant_code).zone)

@@ -252,7 +252,10 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             "availability_pct": 100 * slots["up"] / (slots["up"] + slots["down"])
             if slots["unknown"] <= 0.2 * total and slots["up"] + slots["down"]
             else None,
-            "limited_h": sum(run.slots for run in limited) / 12,
+            "silent_h": sum(run.slots for run in mine if run.kind == "no data") / 12,
+            "limited_h": sum(run.slots for run in limited if run.kind == "up") / 12,
+            "derated_h": sum(run.slots for run in mine if run.cause == "derating") / 12,
+            "limit_shutdown_h": sum(run.slots for run in limited if run.kind == "excluded") / 12,
             "curtailed_energy_kwh": None
             if blind
             else float(sum((each["potential"] - each["power"]).sum() for each in below)) / 12,
@@ -289,6 +292,7 @@ def plant_availability(truth: Truth, days: list[dict[str, Any]]) -> list[dict[st
     for (code, day), mine in pd.DataFrame(days).groupby(["plant_code", "local_date"]):
         up, judged = (mine["p0_kwp"] * mine["up_h"]).sum(), (mine["p0_kwp"] * (mine["up_h"] + mine["down_h"])).sum()
         known = mine["unknown_h"].sum() <= 0.2 * mine["daylight_h"].sum()
+        clipped = mine["clipped_energy_kwh"].astype(float)
         sums = {
             f"{name}_energy_kwh": float(mine[f"{name}_energy_kwh"].sum())
             if mine[f"{name}_energy_kwh"].notna().all()
@@ -300,9 +304,17 @@ def plant_availability(truth: Truth, days: list[dict[str, Any]]) -> list[dict[st
                 "plant_code": code,
                 "local_date": day,
                 "availability_pct": float(100 * up / judged) if known and judged else None,
-                "inverter_down_h": float(mine["down_h"].sum()),
-                "inverter_limited_h": float(mine["limited_h"].sum()),
+                "up_kwp_h": float(up),
+                "judged_kwp_h": float(judged),
+                "inverter_daylight_h": float(mine["daylight_h"].sum()),
+                **{
+                    f"inverter_{name}_h": float(mine[f"{name}_h"].sum())
+                    for name in ("down", "unknown", "silent", "limited", "derated", "limit_shutdown")
+                },
                 "inverter_clipped_h": float(mine["clipped_h"].sum()) if mine["clipped_h"].notna().all() else None,
+                "clipped_energy_kwh": none(float(clipped.sum(min_count=1)))
+                if mine["clipped_h"].notna().all()
+                else None,
                 **sums,
             }
         )
@@ -341,6 +353,11 @@ def episodes(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "device_id": device_id,
+                    "plant_code": each[0].plant_code,
+                    "local_date": each[0].day,
+                    "end_local_date": each[-1].day,
+                    "own_energy_kwh": own,
+                    "potential_energy_kwh": None if None in potential else float(sum(potential)),
                     "availability": availability,
                     "cause_group": cause,
                     "start_utc": utc_of(each[0].first),
@@ -358,19 +375,8 @@ def string_days(truth: Truth) -> list[dict[str, Any]]:
     rows = []
     for device in truth.devices(1, 38):
         plant, frame = truth.fleet.plant(device.plant_code), truth.rows(device)
-        inputs = 28 if device.type_id == 1 else 8
-        names = [f"pv{number}_i" for number in range(1, inputs + 1)]
-        own_days = list(truth.days(plant))
-        active = {
-            day: {number for number, name in enumerate(names, 1) if (mine[name].astype(float) > 0.5).any()}
-            for day, mine in frame.groupby("own_day")
-        }
-        for day in (each for each in own_days if each in active):
+        for day, used in used_inputs(truth, device).items():
             mine = frame[frame["own_day"] == day]
-            since = [active[each] for each in active if day - timedelta(days=59) <= each <= day]
-            used = [number for number in range(1, inputs + 1) if sum(number in each for each in since) >= 3]
-            if not used:
-                continue
             currents = mine[[f"pv{number}_i" for number in used]].astype(float).to_numpy()
             volts = mine[[f"pv{number}_u" for number in used]].astype(float).to_numpy()
             median = np.median(currents, axis=1)
@@ -386,9 +392,33 @@ def string_days(truth: Truth) -> list[dict[str, Any]]:
                         "dc_energy_kwh": float((currents[:, column] * volts[:, column]).sum() / 12_000),
                         "mismatch": float(np.median(1 - currents[lit, column] / median[lit])) if lit.any() else None,
                         "sunny_rows": int(sunny.sum()),
+                        "string_rows": len(mine),
+                        "inputs_in_use": len(used),
+                        "is_dead_today": bool(currents[:, column].max() <= 0.5),
                     }
                 )
     return rows
+
+
+def used_inputs(truth: Truth, device: Device) -> dict[date, list[int]]:
+    """The inputs of an inverter that carried more than 0.5 A on at least 3 of the 60 days up to each with rows."""
+    return truth.once(("used", device.id), lambda: _used_inputs(truth, device))
+
+
+def _used_inputs(truth: Truth, device: Device) -> dict[date, list[int]]:
+    frame, inputs = truth.rows(device), 28 if device.type_id == 1 else 8
+    names = [f"pv{number}_i" for number in range(1, inputs + 1)]
+    active = {
+        day: {number for number, name in enumerate(names, 1) if (mine[name].astype(float) > 0.5).any()}
+        for day, mine in frame.groupby("own_day")
+    }
+    found = {}
+    for day in (each for each in truth.days(truth.fleet.plant(device.plant_code)) if each in active):
+        since = [active[each] for each in active if day - timedelta(days=59) <= each <= day]
+        used = [number for number in range(1, inputs + 1) if sum(number in each for each in since) >= 3]
+        if used:
+            found[day] = used
+    return found
 
 
 def _sunny(truth: Truth, plant: Plant, device: Device, mine: pd.DataFrame) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from truth.calendar_of_tests import days_from, ms_of
 from truth.clear_sky import clear_sky_kwh_m2
-from truth.mixed_fleet import FIRST, FIRST_LOAD, LAST, LAST_LOAD, MODULES, SERVERS
+from truth.mixed_fleet import FIRST, LAST, LAST_LOAD, MODULES, POLLS, SERVERS
 from truth.mixed_flows import HOUR, SLOT, Truth, local_dates, none, start_ms, steps, utc_of
 
 from pipelines.simulator.fleet import Device, Plant
@@ -87,6 +87,7 @@ def _plant_day(
         "specific_yield_kwh_kwp": pv / size,
         "specific_yield_vendor_kwh_kwp": report["perpower_ratio"],
         "peer_yield_ratio": yields[plant.code, day] / peer if peer else None,
+        "peer_specific_yield_kwh_kwp": peer,
         "peer_count": len(peers) if peer is not None else None,
         "irradiation_kwh_m2": light,
         "irradiation_source": source,
@@ -320,69 +321,24 @@ def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], float | No
     return found
 
 
-def months(truth: Truth, days: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """marts.fct_plant_month: sums of days, ratios of sums, the vendor's figure and the owner's target beside them."""
-    rows = []
-    frame = pd.DataFrame(days)
-    frame["month_start"] = [day.replace(day=1) for day in frame["local_date"]]
-    for (code, month), mine in frame.groupby(["plant_code", "month_start"]):
-        plant = truth.fleet.plant(str(code))
-        metered = mine["self_consumption_pct"].notna()
-        ratio = mine["pr_poa_pct"].fillna(mine["pr_unverified_plane_pct"]).notna()
-        energy, reference = mine["pv_energy_kwh"], mine["p0_kwp"] * mine["irradiation_kwh_m2"]
-        pr = float(100 * energy[ratio].sum() / reference[ratio].sum()) if ratio.any() else None
-        clear = mine["clear_sky_energy_kwh"].notna()
-        own = truth.fleet.world(plant.code).plant_months(plant, 2026, ms_of(LAST_LOAD))
-        told = {local_dates(np.array([label]), plant.zone)[0]: items for label, items in own}[month]
-        used = mine["self_consumption_pct"] * energy / 100
-        provided = mine["self_sufficiency_pct"] * mine["consumption_kwh"] / 100
-        rows.append(
-            {
-                "plant_code": code,
-                "month_start": month,
-                "days_with_energy": len(mine),
-                "pv_energy_kwh": float(energy.sum()),
-                "pv_energy_from_report_kwh": told["PVYield"],
-                "specific_yield_kwh_kwp": float(mine["specific_yield_kwh_kwp"].sum()),
-                "clear_sky_days": int(clear.sum()),
-                "clear_sky_ratio_pct": float(100 * energy[clear].sum() / mine["clear_sky_energy_kwh"].sum())
-                if clear.any()
-                else None,
-                "pr_days": int(ratio.sum()),
-                "pr_poa_pct": pr if code == truth.fleet.sunny else None,
-                "pr_unverified_plane_pct": None if code == truth.fleet.sunny else pr,
-                "self_consumption_pct": float(100 * used.sum() / energy[metered].sum()) if metered.any() else None,
-                "self_sufficiency_pct": float(
-                    100 * provided.sum() / mine["consumption_kwh"][mine["self_sufficiency_pct"].notna()].sum()
-                )
-                if metered.any()
-                else None,
-                "bill": float(mine["bill"].sum()) if metered.any() else None,
-                "savings": float(mine["savings"].sum()) if metered.any() else None,
-                "target_pv_energy_kwh": (9000.0 if code == truth.fleet.sunny else 500.0) if month.month == 10 else None,
-                "target_pr_pct": 82.0 if code == truth.fleet.sunny and month.month == 10 else None,
-            }
-        )
-    return rows
-
-
 def alarms(truth: Truth) -> list[dict[str, Any]]:
-    """marts.fct_alarm: what two polls saw, within 31 days each; what the second missed was cleared in between."""
-    first, last = ms_of(FIRST_LOAD), ms_of(LAST_LOAD)
+    """marts.fct_alarm: what the polls saw, 31 days back each; what the next one missed was cleared in between."""
+    polls = [ms_of(each) for each in POLLS]
     window = 31 * 24 * HOUR
     seen: dict[tuple[Any, ...], dict[str, Any]] = {}
     names = ("stationCode", "devName", "alarmId", "causeId", "raiseTime")
-    for now in (first, last):
+    for now in polls:
         for number, world in enumerate(truth.fleet.worlds):
             for alarm in world.alarms(now):
                 mine = truth.fleet.server_of[alarm["stationCode"]] == number
                 if mine and alarm["raiseTime"] >= now - window:
                     key = tuple(alarm[name] for name in names)
-                    seen[key] = {"first": now, **seen.get(key, {}), "last": now, "lev": alarm["lev"]}
+                    seen[key] = {"last": now, "lev": alarm["lev"]}
     rows = []
     for (code, name, alarm_id, cause_id, raised), poll in seen.items():
         # A poll that doesn't reach back to where an alarm was raised says nothing of it.
-        cleared = poll["last"] == first and raised >= last - window
+        first, last = poll["last"], min((each for each in polls if each > poll["last"]), default=0)
+        cleared = last > 0 and raised >= last - window
         same = [key[4] for key in seen if key[:4] == (code, name, alarm_id, cause_id)]
         rows.append(
             {
@@ -430,7 +386,7 @@ def fleet_now(
                 "yield_this_month_kwh": float(items["month_power"]),
                 "total_yield_kwh": float(items["total_power"]),
                 "revenue_today": float(items["day_income"]),
-                "last_inverter_row_utc": utc_of(max(frame["t"].max() for frame in inverters)),
+                "last_inverter_row_utc": utc_of(max(frame["t"].max() for frame in inverters)) if inverters else None,
                 "inverters_down": len(down),
                 "down_since_utc": min(down, default=None),
                 "inverters_silent": len(silent),

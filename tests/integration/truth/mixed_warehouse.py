@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from truth.inside import load_into
 from truth.mixed_fleet import (
+    ALARM_POLLS,
     EARLIER,
     FIRST,
     FIRST_LOAD,
@@ -42,13 +43,18 @@ def build_mixed(folder: Path, fleet: MixedFleet | None = None) -> Path:
         hosts = ["127.0.0.1" if labels == "start" else "localhost" for labels, _ in SERVERS]
         urls = [f"http://{host}:{server.port}" for host, server in zip(hosts, servers, strict=True)]
         accounts = [_account(f"server{number}", url) for number, url in enumerate(urls)]
+        accounts.append(_account("second", urls[fleet.server_of[fleet.shared]]))
         moved = fleet.server_of[fleet.moved]
         settings = Settings(home=folder / "home", env_file=None, accounts=tuple(accounts), **owner_files(fleet, folder))
         report = load_into(settings, FIRST, FIRST_LOAD.date(), *DATASETS, clock=clock)
         assert report.exit_code == 0, report
+        for poll in ALARM_POLLS:
+            clock.advance((poll - clock.now()).total_seconds())
+            report = load_into(settings, poll.date(), poll.date(), "alarms", clock=clock)
+            assert report.exit_code == 0, report
         accounts[moved] = _account(f"server{moved}", urls[moved], "without moved")
         settings = replace(settings, accounts=(*accounts, _account("moved", urls[moved])))
-        clock.advance((LAST_LOAD - FIRST_LOAD).total_seconds())
+        clock.advance((LAST_LOAD - clock.now()).total_seconds())
         report = load_into(settings, FIRST, LAST, *DATASETS, "plant_realtime", clock=clock)
         assert report.exit_code == 0, report
         report = load_into(
@@ -65,10 +71,15 @@ def _account(name: str, url: str, username: str | None = None) -> Account:
 
 
 def _logins(fleet: MixedFleet, server: int) -> list[Login]:
-    """An account of each server's plants; where a plant moves, one without it, and one that knows it by other ids."""
+    """An account of each server's plants; where a plant moves, one without it, and one that knows it by other ids.
+
+    One plant is seen by a second account all the time, under other ids.
+    """
     codes = fleet.codes_of(server)
     logins = [Login(f"server{server}", "secret", codes)]
     if fleet.moved in codes:
         logins.append(Login("without moved", "secret", codes - {fleet.moved}))
         logins.append(Login("moved", "secret", frozenset({fleet.moved}), id_offset=7_000_000))
+    if fleet.shared in codes:
+        logins.append(Login("second", "secret", frozenset({fleet.shared}), id_offset=9_000_000))
     return logins

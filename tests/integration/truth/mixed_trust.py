@@ -1,0 +1,129 @@
+"""How far a day of a plant of the mixed fleet can be trusted: what was owed, what came, and what the rest says."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from truth.calendar_of_tests import hours_of
+from truth.mixed_flows import SLOT, Truth, start_ms
+from truth.mixed_plants import device_reports
+
+from pipelines.simulator.fleet import Device, Plant
+
+COMPLETE = 0.95
+
+
+def quality_days(truth: Truth) -> list[dict[str, Any]]:
+    """marts.fct_data_quality_day of all days with a report, but for what `residuals` checks."""
+    rows = []
+    for plant in truth.fleet.plants:
+        for day, report in truth.report_days(plant):
+            read = day in truth.days(plant)
+            share = {kind: completeness(truth, plant, day, types) for kind, types in KINDS.items()}
+            owes = {kind: value for kind, value in share.items() if value is not None}
+            judged = [owes["inverter"]] if "inverter" in owes else list(owes.values())
+            rows.append(
+                {
+                    "plant_code": plant.code,
+                    "local_date": day,
+                    "day_slots": int(hours_of(day, plant.zone) * 12),
+                    "report_state": "final",
+                    "history_state": ("provisional" if truth.provisional(plant, day) else "final")
+                    if read
+                    else "missing",
+                    "is_provisional": truth.provisional(plant, day),
+                    "meter_completeness": share["meter"],
+                    "battery_completeness": share["battery"],
+                    **stored(truth, plant, day, report),
+                    "can_be_trusted": bool(judged)
+                    and min(judged) >= COMPLETE
+                    and not truth.provisional(plant, day)
+                    and agrees(truth, plant, day, report),
+                }
+            )
+    return rows
+
+
+KINDS = {"inverter": (1, 38), "meter": (17, 47), "battery": (39, 41)}
+
+
+def completeness(truth: Truth, plant: Plant, day: date, types: tuple[int, ...]) -> float | None:
+    """Rows that came of those that a kind of devices owed: inverters by day, the others always. Null if not read."""
+    devices = [each for each in truth.fleet.of(plant.code, *types) if each.id in truth.held]
+    if day not in truth.days(plant) or not devices:
+        return None
+    slots = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+    if 1 in types:
+        light = slots[truth.sun(plant, slots) >= 10]
+        slots = np.arange(light[0], light[-1] + SLOT, SLOT)
+    owed = sum(int(_owes(truth, device, slots).sum()) for device in devices)
+    came = sum(min(int(truth.rows(device)["t"].isin(slots).sum()), slots.size) for device in devices)
+    return min(1.0, came / owed)
+
+
+def _owes(truth: Truth, device: Device, slots: np.ndarray) -> np.ndarray:
+    """One that took another's place owes rows from its first on; one that went, until it was last heard of."""
+    rows = truth.rows(device)["t"]
+    since = rows.min() if device.installed_ms is not None else slots[0]
+    until = max(int(rows.max()), truth.last_seen(device)) if device.removed_ms is not None else slots[-1]
+    return np.asarray((slots >= since) & (slots <= until))
+
+
+def stored(truth: Truth, plant: Plant, day: date, report: dict[str, Any]) -> dict[str, float | None]:
+    """The plant's charge and discharge, less those that its batteries report themselves."""
+    told = [device_reports(truth, each)[day] for each in _reporting(truth, plant, day, 39, 41)]
+    found: dict[str, float | None] = {}
+    for name, of_plant, of_device in (
+        ("battery_charge_residual_kwh", "chargeCap", "charge_cap"),
+        ("battery_discharge_residual_kwh", "dischargeCap", "discharge_cap"),
+    ):
+        known = told and report[of_plant] is not None
+        found[name] = report[of_plant] - sum(each[of_device] for each in told) if known else None
+    return found
+
+
+def _reporting(truth: Truth, plant: Plant, day: date, *types: int) -> list[Device]:
+    return [each for each in truth.fleet.of(plant.code, *types) if day in device_reports(truth, each)]
+
+
+def agrees(truth: Truth, plant: Plant, day: date, report: dict[str, Any]) -> bool:
+    """Whether the plant's AC energy is what its inverters report, storage at the AC side taken off; true if unknown."""
+    inverters = _reporting(truth, plant, day, 1, 38)
+    if not inverters:
+        return True
+    behind = [device_reports(truth, each)[day] for each in _reporting(truth, plant, day, 41)]
+    given = sum(device_reports(truth, each)[day]["product_power"] for each in inverters)
+    given -= sum(each["charge_cap"] - each["discharge_cap"] for each in behind)
+    return bool(abs(report["inverterYield"] - given) <= max(1.0, 0.01 * abs(report["inverterYield"])))
+
+
+def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any]]) -> dict[tuple[str, date], set[str]]:
+    """Of which KPIs a plant's day must say why they are null."""
+    judged = {(row["plant_code"], row["local_date"]): row for row in inverters}
+    found = {}
+    for row in days:
+        key = row["plant_code"], row["local_date"]
+        own, metered = judged.get(key), bool(truth.fleet.of(key[0], 17, 47))
+        null = {
+            "performance_ratio": row["pr_poa_pct"] is None and row["pr_unverified_plane_pct"] is None,
+            "self_consumption": not metered,
+            "peer_yield_ratio": row["peer_yield_ratio"] is None,
+            "clear_sky_energy": row["clear_sky_energy_kwh"] is None,
+            "availability": own is None or own["availability_pct"] is None,
+            "lost_energy": own is None or own["lost_energy_kwh"] is None,
+            "grid_import_from_counters": metered and row["grid_import_from_counters_kwh"] is None,
+            "completeness": not truth.fleet.of(key[0], 1, 38),
+        }
+        found[key] = {name for name, missing in null.items() if missing}
+    return found
+
+
+def near(found: dict[tuple[str, date], float], truth: Truth, most: float) -> list[Any]:
+    """Days whose completeness of inverters is further than `most` from this side's: dawn may be a slot off."""
+    wrong = []
+    for (code, day), value in found.items():
+        mine = completeness(truth, truth.fleet.plant(code), day, (1, 38))
+        if mine is None or abs(mine - value) > most or pd.isna(value):
+            wrong.append((code, day, value, mine))
+    return wrong
