@@ -8,6 +8,7 @@ import math
 import random
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from truth.inside import load_into, raw_of, settings_of
+from truth.polls import FLOWS, IDENTITY, samples
 
 from pipelines.lake.built_views import MERGED, UNCHANGED_VIEWS
 from pipelines.northbound.clock import ManualClock
@@ -213,6 +215,51 @@ def test_polls_alone_make_what_history_would_have_made(built: Path) -> None:
     marts = [name for name in after if not name.startswith("staging.")]
     assert len(marts) > 20
     assert [name for name in marts if not alike(after[name], before[name])] == []
+
+
+def test_polls_of_silent_and_frozen_devices_stand_for_nothing(built: Path) -> None:
+    polled = built.with_name("silent.duckdb")
+    shutil.copyfile(built, polled)
+    to_polls(polled, f"local_date = '{LAST}'")
+    replaced_by_history(polled, (17, 18), CORRECTED_AT)
+    silent = {"string_inverter": "inverter_state = 45056", "power_sensor": "meter_status = 0"}
+    with duckdb.connect(str(polled)) as con:
+        con.execute("set TimeZone = 'UTC'")
+        for name in FLOWS:
+            table = f"raw.device_realtime_{name}"
+            items = [row[0] for row in con.execute(f"describe {table}").fetchall() if row[0] not in IDENTITY]
+            # An hour without a word, one of the device's own state, one without any value.
+            con.execute(f"update {table} set run_state = 0 where hour(polled_at) = 7")
+            con.execute(f"update {table} set {silent.get(name, 'run_state = 0')} where hour(polled_at) = 8")
+            nothing = ", ".join(f"{item} = null" for item in items if item != "run_state")
+            con.execute(f"update {table} set {nothing} where hour(polled_at) = 9")
+            # Frozen at noon, and in the first hour of the day in Leipzig; asked twice in a slot.
+            frozen = ", ".join(f"{item} = first.{item}" for item in items)
+            con.execute(
+                f"update {table} as polls set {frozen} "
+                f"from (select * from {table} where minute(polled_at) between 0 and 4) as first "
+                "where polls.device_id = first.device_id and hour(polls.polled_at) in (12, 23) "
+                "and time_bucket(interval 1 hour, polls.polled_at) = time_bucket(interval 1 hour, first.polled_at)"
+            )
+            con.execute(
+                f"insert into {table} select * replace (polled_at + interval 1 minute as polled_at) from {table} "
+                "where hour(polled_at) = 14"
+            )
+    dbt(polled, "--select", *UNCHANGED_VIEWS, "+int_poll_day")
+    with duckdb.connect(str(polled), read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        for name in FLOWS:
+            number = next(kind.id for kind in merged_types() if kind.name == name)
+            found = con.execute(
+                "select device_id, local_date, polls, sample_polls from staging.int_poll_day where device_type_id = ?",
+                [number],
+            ).fetchall()
+            expected = samples(con, name)
+            assert {(device, day): (polls, sampled) for device, day, polls, sampled in found} == expected, name
+            hours = {at.hour for _, sampled in expected.values() for at in sampled}
+            assert hours >= {6, 10, 11, 13} and not hours & {7, 8, 9, 17, 18}, name
+            by_hour = Counter(at.hour for _, sampled in expected.values() for at in sampled)
+            assert by_hour[12] < by_hour[11], "frozen"
 
 
 def test_incremental_builds_equal_a_full_rebuild_after_late_corrections(built: Path) -> None:
