@@ -60,6 +60,10 @@ KILL_DAEMON_AFTER: Final = timedelta(minutes=70)
 
 HISTORY_SETTLES: Final = timedelta(hours=1)
 REPORTS_SETTLE: Final = timedelta(hours=6)
+ALARMS_TOLD: Final = timedelta(minutes=95)
+"""How long after a local day began its alarms may be missing: they are polled every half hour, and what a loop polled
+is recorded at its end."""
+
 SLACK: Final = ticks.AT_MOST_EVERY + timedelta(minutes=2)
 """How long after a partition came due it may be missing: the rest between two workers, and what theirs takes."""
 
@@ -169,9 +173,12 @@ class Stage:
                 raise SystemExit(f"the UI ended with {self.served.returncode}")
             if time.monotonic() - begun > PATIENCE_S:
                 raise SystemExit(f"nothing has moved for {PATIENCE_S:.0f} s: {self._under_way()}")
-            # In this order: a run that a sensor starts in between is seen as one under way.
+            # A run that starts while sensors are asked is seen as one under way, and after one that ends meanwhile
+            # they are asked again: the loop's end makes the next loop due.
+            before = self._under_way()
             due = self._due(pvms)
             under_way = self._under_way()
+            due = due or before != under_way
             if over and [job for job, _ in under_way if job != LOOP]:
                 due = True
             if not due and len(under_way) == self.keeper.waiting:
@@ -323,7 +330,7 @@ def missing_partitions(stage: Stage, world: World, now: datetime) -> Iterator[st
                     want(dataset, code)
         day += timedelta(days=1)
     for code, zone in zones.items():
-        want("alarms", f"{now.astimezone(zone).date()}|{code}")
+        want("alarms", f"{(now - ALARMS_TOLD).astimezone(zone).date()}|{code}")
     for dataset, keys in wanted.items():
         there = {str(key) for key in stage.instance.get_materialized_partitions(dg.AssetKey(["raw", dataset]))}
         for key in sorted(keys - there):
