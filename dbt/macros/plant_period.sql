@@ -6,6 +6,7 @@
 {%- set start = 'keys.' ~ period ~ '_start' -%}
 {%- set next_start = '(' ~ start ~ ' + interval 1 ' ~ period ~ ')::date' -%}
 {%- set days = "date_diff('day', " ~ start ~ ", " ~ next_start ~ ")" -%}
+{%- set reported = 'coalesce(reports.pv_yield_kwh, case when plants.has_battery = false then reports.inverter_yield_kwh end)' -%}
 with days as (
 
     select
@@ -117,15 +118,12 @@ select
     coalesce(sums.days_with_energy, 0) / {{ days }} as completeness,
     coalesce(sums.provisional_days, 0)::integer as provisional_days,
     sums.pv_energy_kwh,
-    coalesce(reports.pv_yield_kwh, case when plants.has_battery = false then reports.inverter_yield_kwh end)
-        as pv_energy_from_report_kwh,
-    sums.pv_energy_kwh
-    - coalesce(reports.pv_yield_kwh, case when plants.has_battery = false then reports.inverter_yield_kwh end)
-        as pv_energy_difference_kwh,
+    {{ reported }} as pv_energy_from_report_kwh,
+    sums.pv_energy_kwh - {{ reported }} as pv_energy_difference_kwh,
     -- The days where all of them are there, else the vendor's own figure of the {{ period }}.
     case
-        when sums.days_with_energy = {{ days }} or reports.pv_yield_kwh is null then sums.pv_energy_kwh
-        else reports.pv_yield_kwh
+        when sums.days_with_energy = {{ days }} or {{ reported }} is null then sums.pv_energy_kwh
+        else {{ reported }}
     end as pv_energy_preferred_kwh,
     sums.ac_energy_kwh,
     coalesce(sums.p0_kwp, plants.p0_kwp) as p0_kwp,

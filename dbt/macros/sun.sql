@@ -101,3 +101,13 @@
     )
 )
 {%- endmacro %}
+
+{# Whether a plant-day of int_plant_day is one of polar night: where and when are known, and nobody owes anything. #}
+{% macro sun_stays_down(days) -%}
+    (
+        {{ days }}.latitude is not null
+        and {{ days }}.longitude is not null
+        and {{ days }}.day_start_utc is not null
+        and coalesce({{ days }}.inverter_slots, 0) = 0
+    )
+{%- endmacro %}

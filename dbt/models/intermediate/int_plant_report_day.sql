@@ -143,6 +143,7 @@ joined as (
         days.day_start_utc,
         days.day_end_utc,
         days.day_slots,
+        {{ sun_stays_down('days') }} as sun_stays_down,
         days.latitude,
         days.longitude,
         reports.pv_yield_kwh,
@@ -271,11 +272,16 @@ judged as (
     select
         *,
         -- The report counts energy whatever we received of the 5-minute rows; once all of them are loaded, a hole
-        -- in them is a hole in what the plant sent. Nobody tells the completeness of the report's irradiation.
+        -- in them is a hole in what the plant sent. A plant without inverters of the vendor's sends none of them.
+        -- Nobody tells the completeness of the report's irradiation.
         coalesce(
             pv_energy_kwh is not null
             and irradiation_kwh_m2 > 0
-            and (not history_is_loaded or inverter_completeness >= {{ var('complete_share') }})
+            and (
+                not history_is_loaded
+                or not has_inverter
+                or inverter_completeness >= {{ var('complete_share') }}
+            )
             and coalesce(irradiation_completeness, if(irradiation_source = 'report', 1, 0))
                 >= {{ var('complete_share') }},
             false
@@ -364,6 +370,7 @@ select
         end,
         case
             when has_inverter = false then 'completeness: no inverter'
+            when sun_stays_down then 'completeness: no daylight'
             when history_was_read and inverter_completeness is null then 'completeness: daylight not known'
         end
     ), '') as kpi_gaps,

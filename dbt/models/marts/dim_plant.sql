@@ -4,6 +4,7 @@ with equipment as (
     select
         plant_code,
         count(*) filter (where device_type_id in (1, 38) and retired_at_utc is null) as inverter_count,
+        bool_or(device_type_id in (1, 38)) as has_inverter,
         bool_or(device_type_id in (39, 41)) as has_battery,
         bool_or(device_type_id in (17, 47)) as has_meter,
         bool_or(device_type_id = 10) as has_emi
@@ -97,6 +98,7 @@ joined as (
         nullif(greatest(reports.report_kwp, 0), 0) as report_kwp,
         nullif(greatest(placed.capacity_kwp, 0), 0) as listed_kwp,
         coalesce(equipment.inverter_count, 0)::integer as inverter_count,
+        equipment.has_inverter,
         case when reports.battery_moved then true else equipment.has_battery end as has_battery,
         equipment.has_meter,
         equipment.has_emi,
@@ -197,6 +199,7 @@ select
             then 'peer_yield_ratio: ' || peer_count || ' plants within {{ var("peer_radius_km") }} km, {{ var("peers_at_least") }} are needed'
         end,
         case
+            when not has_inverter then 'availability, curtailment, clipping, strings: no inverter'
             when first_history_date is null then 'availability, curtailment, clipping, strings: no 5-minute history read'
             when known_latitude is null and not coalesce(has_emi, false)
             then 'availability: daylight not known, no coordinates and no irradiation sensor'

@@ -53,6 +53,7 @@ expected as (
     select
         days.plant_code,
         days.local_date,
+        bool_or({{ sun_stays_down('days') }}) as sun_stays_down,
         sum(device_days.day_rows) filter (where device_days.kind = 'meter') as meter_rows,
         sum(device_days.day_rows) filter (where device_days.kind = 'battery') as battery_rows,
         sum(device_days.day_rows) filter (where device_days.kind = 'emi') as emi_rows,
@@ -147,6 +148,8 @@ select
     days.report_state in ('final', 'empty')
     and coalesce(
         case
+            -- In a polar night inverters owe nothing.
+            when equipment.has_inverter and expected.sun_stays_down then 1
             when equipment.has_inverter then days.inverter_completeness
             -- The least that is known: DuckDB's least() passes over nulls.
             else least(days.meter_completeness, days.battery_completeness)
