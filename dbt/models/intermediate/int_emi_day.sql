@@ -43,7 +43,10 @@ summed as (
         ) as sun_rows,
         -- W/m2 over 5 minutes, in kWh/m2.
         sum(readings.irradiance_w_m2) * 5 / 60 / 1000 as irradiance_sum_kwh_m2,
-        max(readings.daily_irradiation_kwh_m2) as counter_kwh_m2,
+        -- The row of midnight, or later ones of a sensor whose clock is late, still hold the day before.
+        max(readings.daily_irradiation_kwh_m2) filter (
+            where readings.collect_time_utc >= days.sunrise_utc
+        ) as counter_kwh_m2,
         max(readings.collect_time_utc) filter (
             where readings.daily_irradiation_kwh_m2 is not null
         ) as counter_last_utc

@@ -44,13 +44,16 @@ history as (
     {% for table, device_type_id, kind in five_minute_kinds() if kind == 'inverter' -%}
     select
         plant_code,
-        max(collect_time_utc) as last_inverter_row_utc
+        device_id,
+        max(collect_time_utc) as last_row_utc
     from {{ five_minutes(table) }}
     where local_date >= (
         select max(local_date) - 7
         from {{ ref('int_day_rows') }}
     )
-    group by plant_code
+    group by
+        plant_code,
+        device_id
     {% if not loop.last %}union all
     {% endif %}
     {%- endfor %}
@@ -60,9 +63,22 @@ rows_seen as (
 
     select
         plant_code,
-        max(last_inverter_row_utc) as last_inverter_row_utc
+        max(last_row_utc) as last_inverter_row_utc
     from history
     group by plant_code
+
+),
+
+-- A silence at dusk lasts to the newest slot of daylight, though the inverter may have spoken in the dark since.
+lasting as (
+
+    select spans.*
+    from {{ ref('fct_inverter_episode') }} as spans
+    left join history
+        on spans.device_id = history.device_id
+    where
+        spans.is_open
+        and not coalesce(spans.cause_group = 'communication' and history.last_row_utc > spans.end_utc, false)
 
 ),
 
@@ -75,8 +91,7 @@ episodes as (
         string_agg(distinct cause_group, ', ' order by cause_group) filter (where availability = 'down') as down_causes,
         count(*) filter (where cause_group = 'communication') as inverters_silent,
         min(start_utc) filter (where cause_group = 'communication') as silent_since_utc
-    from {{ ref('fct_inverter_episode') }}
-    where is_open
+    from lasting
     group by plant_code
 
 ),

@@ -233,7 +233,8 @@ def _irradiation(
         seen = sum(1 for at, line, _ in rows if line is not None and light[0] <= at <= light[1])
         if seen / slots_in(*light) >= 0.95:
             return sum(line for _, line, _ in rows if line is not None) * 5 / 60 / 1000, "irradiance"
-        return max(total for _, _, total in rows if total is not None) / 3.6, "sensor_counter"
+        # The row of midnight closes the day before.
+        return max(total for at, _, total in rows if total is not None and at >= light[0]) / 3.6, "sensor_counter"
     told = report.get("radiation_intensity")
     return (told, "report") if told else (None, None)
 

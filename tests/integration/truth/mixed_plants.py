@@ -47,7 +47,9 @@ def irradiation(truth: Truth, plant: Plant, day: date, told: Any) -> tuple[float
         if share >= 0.95:
             return float(rows["radiant_line"].sum()) * 5 / 60 / 1000, "irradiance", True
         last = float(rows["t"].max())
-        return float(rows["radiant_total"].max()) / 3.6, "sensor_counter", (last - up[0]) / (up[-1] - up[0]) >= 0.95
+        # The row of midnight closes the day before.
+        counted = rows.loc[rows["t"] >= up[0], "radiant_total"].max()
+        return float(counted) / 3.6, "sensor_counter", (last - up[0]) / (up[-1] - up[0]) >= 0.95
     return (told, "report", True) if told else (None, None, False)
 
 
@@ -364,13 +366,20 @@ def fleet_now(
 ) -> list[dict[str, Any]]:
     """marts.mart_fleet_now, from one poll of all plants, the days of their reports, episodes and alarms."""
     polled = dict(truth.warehouse.sql("select plant_code, epoch_ms(polled_at) from raw.plant_realtime").fetchall())
-    owner = {device.id: device.plant_code for device in truth.fleet.devices}
+    devices = {device.id: device for device in truth.fleet.devices}
     words = {"1": "disconnected", "2": "faulty", "3": "healthy"}
     rows = []
     for plant in truth.fleet.plants:
         items = truth.fleet.world(plant.code).plant_realtime(plant, polled[plant.code])
         inverters = [truth.rows(each) for each in truth.fleet.of(plant.code, 1, 38) if each.id in truth.held]
-        mine = [each for each in spans if owner[each["device_id"]] == plant.code and each["is_open"]]
+        mine = [
+            each
+            for each in spans
+            if each["is_open"]
+            and (device := devices[each["device_id"]]).plant_code == plant.code
+            # Who has spoken in the dark since is silent no more.
+            and not (each["cause_group"] == "communication" and utc_of(truth.rows(device)["t"].max()) > each["end_utc"])
+        ]
         down = [each["start_utc"] for each in mine if each["availability"] == "down"]
         silent = [each["start_utc"] for each in mine if each["cause_group"] == "communication"]
         alarms_open = [each for each in told if each["plant_code"] == plant.code and each["is_open"]]
