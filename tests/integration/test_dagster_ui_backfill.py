@@ -131,7 +131,9 @@ def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet:
         shown = status_of(port, backfill)
         runs = runs_of(port, backfill)
         assert len(runs) >= len(plants)
-        assert [run["runId"] for run in runs if run["status"] != "SUCCESS"] == [killed]
+        others = [run["runId"] for run in runs if run["status"] != "SUCCESS" and run["runId"] != killed]
+        assert others == [], [said_at_its_end(fleet, run_id) for run_id in others]
+        assert killed in {run["runId"] for run in runs if run["status"] == "FAILURE"}
         waiting = [run for run in runs if any(tag["key"] == "pvms/waits_until" for tag in run["tags"])]
         assert waiting
         assert all(run["status"] == "SUCCESS" for run in waiting)
@@ -208,6 +210,15 @@ def reader(fleet: Fleet) -> tuple[str, int]:
         if node in runs and int(pid) > 0:
             return runs[node], int(pid)
     raise AssertionError("no run holds its lock")
+
+
+def said_at_its_end(fleet: Fleet, run_id: str) -> list[str]:
+    """The last events of a run that failed, with their errors."""
+    with fleet.instance() as instance:
+        events = [record.dagster_event for record in instance.all_logs(run_id)]
+    return [f"{each.event_type_value}: {each.message} {each.event_specific_data}"[:2000] for each in events if each][
+        -4:
+    ]
 
 
 def requests_of(fleet: Fleet) -> list[Any]:
