@@ -1,4 +1,4 @@
-"""What every command shares: where results and progress go, how dates are read, which error gets which exit code.
+"""What every command shares: where results and progress go, which error gets which exit code.
 
 Commands import the rooms inside their functions: `pvms --help` must not wait for libraries that it doesn't use.
 """
@@ -8,10 +8,8 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
 from typing import Final
 
-import typer
 from rich.console import Console
 
 from pipelines.interrupts import keyboard_interrupts
@@ -22,9 +20,7 @@ from pipelines.load.request import (
     EXIT_QUOTA,
     EXIT_USAGE,
     UsageError,
-    latest_local_date,
 )
-from pipelines.northbound.clock import SystemClock
 from pipelines.northbound.errors import NorthboundError, QuotaExhausted
 from pipelines.settings import Settings, SettingsError, load_settings
 
@@ -56,23 +52,6 @@ def say(text: str) -> None:
     # bars are drawn sys.stderr is theirs, and puts the line above them.
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def read_date(text: str) -> date:
-    """`2025-03-30`; `today`, the latest date that has begun anywhere; `yesterday`, the latest that is over everywhere.
-
-    Raises:
-        typer.BadParameter: anything else.
-    """
-    now = SystemClock().now()
-    if text == "today":
-        return latest_local_date(now)
-    if text == "yesterday":
-        return (now - timedelta(hours=12)).date() - timedelta(days=1)
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is no date; write it like 2025-03-30, or today, or yesterday.") from error
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.cli.dates import Day, read_day, settled
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
 from pipelines.load.request import EXIT_USAGE, UsageError
@@ -77,14 +78,14 @@ def export(
     ] = None,
     frame: Annotated[Frame | None, typer.Option(help="A frame for an open tool in place of tables.")] = None,
     plant: Annotated[list[str] | None, typer.Option(help="Only this plant's frame; may be repeated.")] = None,
-    since: Annotated[str | None, typer.Option(help="First local date.", metavar="DATE")] = None,
-    until: Annotated[str | None, typer.Option(help="Last local date, included.", metavar="DATE")] = None,
+    since: Annotated[Day | None, typer.Option(parser=read_day, help="First local date.", metavar="DATE")] = None,
+    until: Annotated[
+        Day | None, typer.Option(parser=read_day, help="Last local date, included.", metavar="DATE")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Only list what can be exported.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was written as JSON on stdout.")] = False,
 ) -> None:
     """Write tables of the published warehouse to files."""
-    first = read_date(since) if since else None
-    last = read_date(until) if until else None
 
     def command() -> int:
         from pipelines.lake.publish import as_this_version_reads, open_published
@@ -92,14 +93,15 @@ def export(
         if to is None and not list_:
             say("Say where to write: pvms export --to DIR.")
             return EXIT_USAGE
-        if first and last and first > last:
-            say(f"--since {first} is after --until {last}.")
-            return EXIT_USAGE
         if (frame and table) or (plant and not frame):
             say("--table chooses tables; --frame and --plant choose frames.")
             return EXIT_USAGE
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
+        first, last = settled(settings, since, until)
+        if first and last and first > last:
+            say(f"--since {first} is after --until {last}.")
+            return EXIT_USAGE
         folder = _checked(to, settings.home) if to is not None else None
         connection = open_published(settings.home, threads=settings.duckdb_threads, memory_limit=settings.duckdb_memory)
         try:
@@ -155,6 +157,7 @@ def _write(
     dates: tuple[date | None, date | None],
     as_json: bool,
 ) -> None:
+    from pipelines.export.months import is_stored_by_month
     from pipelines.export.relations import chosen, relations_of
     from pipelines.export.tables import export_tables
 
@@ -165,6 +168,10 @@ def _write(
             export_tables(connection, relations, folder, chosen_format.value, *dates, progress=listener.progress)
         )
     _tell(results, as_json)
+    dated = {each.full_name for each in relations if is_stored_by_month(each)}
+    empty = [each.table for each in results if not each.rows and each.table in dated]
+    if empty and any(dates):
+        say(f"No row of these dates in {', '.join(empty)}: what is written there now has the columns alone.")
 
 
 def _write_frames(

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.cli.dates import Day, read_day, settled
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
 from pipelines.load.request import EXIT_USAGE
@@ -28,12 +29,13 @@ Examples:
 
 def forget(
     plant: Annotated[str | None, typer.Option(help="The plant's code.", metavar="CODE")] = None,
-    before: Annotated[str | None, typer.Option(help="The first local date that stays.", metavar="DATE")] = None,
+    before: Annotated[
+        Day | None, typer.Option(parser=read_day, help="The first local date that stays.", metavar="DATE")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is changed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say rows by table as JSON on stdout.")] = False,
 ) -> None:
     """Delete all rows of a plant, or all that lies before a local date."""
-    limit = read_date(before) if before else None
 
     def command() -> int:
         from pipelines.load.build import build_and_publish
@@ -41,7 +43,7 @@ def forget(
         from pipelines.load.forget import forget as forget_rows
         from pipelines.load.services import Services
 
-        if (plant is None) == (limit is None):
+        if (plant is None) == (before is None):
             say("Say what is to go: --plant CODE or --before DATE.")
             return EXIT_USAGE
         settings = settings_for_command()
@@ -49,8 +51,9 @@ def forget(
         if not (settings.home / "lake").is_dir():
             say("Nothing was ever loaded here.")
             return EXIT_USAGE
+        (limit,) = settled(settings, before)
         wanted = Forgetting(plant, limit)
-        with Services.open(settings) as services:
+        with Services.open(settings, account_needed=False) as services:
             found = rows_to_forget(services, wanted)
             if as_json:
                 stdout.print_json(json.dumps({"deleted": yes, "rows": found}))

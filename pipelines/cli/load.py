@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.cli.dates import Day, read_day, settled
 from pipelines.cli.summary import summary_lines
 from pipelines.cli.watching import ConsoleListener
 from pipelines.load.request import LOADABLE_DATASETS, LoadRequest, UsageError, WorkRequest
@@ -37,10 +38,10 @@ Examples:
   pvms load --from 2025-06-01 --to 2025-06-01 --dataset device_history --plant NE=33554785
 """
 
-_FROM = typer.Option("--from", parser=read_date, metavar="DATE", help="First local date.")
-_TO = typer.Option("--to", parser=read_date, metavar="DATE", help="Last local date, included.")
-From = Annotated[date, _FROM]
-To = Annotated[date, _TO]
+_FROM = typer.Option("--from", parser=read_day, metavar="DATE", help="First local date.")
+_TO = typer.Option("--to", parser=read_day, metavar="DATE", help="Last local date, included.")
+From = Annotated[Day, _FROM]
+To = Annotated[Day, _TO]
 Datasets = Annotated[
     list[str] | None,
     typer.Option("--dataset", metavar="NAME", help=f"One of {', '.join(LOADABLE_DATASETS)}. May be repeated."),
@@ -49,8 +50,8 @@ Plants = Annotated[list[str] | None, typer.Option("--plant", metavar="CODE", hel
 
 
 def load(
-    start: Annotated[date | None, _FROM] = None,
-    end: Annotated[date | None, _TO] = None,
+    start: Annotated[Day | None, _FROM] = None,
+    end: Annotated[Day | None, _TO] = None,
     dataset: Datasets = None,
     plant: Plants = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for quota and go on until all is there.")] = False,
@@ -63,16 +64,16 @@ def load(
     """Load local dates within quota and publish the warehouse."""
 
     def command() -> int:
-        request: LoadRequest | WorkRequest
-        if start is None and end is None:
-            refuse_without_dates(dataset=dataset, plant=plant, force=force, refresh_inventory=refresh_inventory)
-            request = WorkRequest(wait=wait)
-        elif start is None or end is None:
+        if (start is None) != (end is None):
             raise UsageError("Give both --from and --to, or neither for what is worth most now.")
-        else:
-            request = request_of(start, end, dataset, plant, wait=wait, force=force, refresh=refresh_inventory)
+        if start is None:
+            refuse_without_dates(dataset=dataset, plant=plant, force=force, refresh_inventory=refresh_inventory)
         settings = settings_for_command()
         say(f"PVMS_HOME is {settings.home}")
+        first, last = settled(settings, start, end)
+        request: LoadRequest | WorkRequest = WorkRequest(wait=wait)
+        if first and last:
+            request = request_of(first, last, dataset, plant, wait=wait, force=force, refresh=refresh_inventory)
         # Imported here: Dagster takes seconds to import, and `--help` shouldn't.
         from assets.launch import load_through_dagster
 

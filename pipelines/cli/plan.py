@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import asdict
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.cli.dates import Day, read_day, settled
 from pipelines.cli.load import Datasets, Plants, request_of
 from pipelines.cli.sql import as_table
 from pipelines.cli.watching import ConsoleListener
@@ -36,10 +36,10 @@ COLUMNS = ["dataset", "endpoint", "calls", "least possible", "quota a day", "fre
 WAYS = ["way", "fresh calls a day", "backlog calls", "days until done", "what it means for the KPIs"]
 
 From = Annotated[
-    date | None, typer.Option("--from", parser=read_date, metavar="DATE", help="First local date; with --to.")
+    Day | None, typer.Option("--from", parser=read_day, metavar="DATE", help="First local date; with --to.")
 ]
 To = Annotated[
-    date | None, typer.Option("--to", parser=read_date, metavar="DATE", help="Last local date, included; with --from.")
+    Day | None, typer.Option("--to", parser=read_day, metavar="DATE", help="Last local date, included; with --from.")
 ]
 
 
@@ -64,7 +64,8 @@ def plan(
         if (start is None) != (end is None):
             raise UsageError("Give --from and --to, or neither: then settings and policy say what is wanted.")
         today = latest_local_date(SystemClock().now())
-        request = request_of(start or today, end or today, dataset, plant)
+        first, last = settled(settings, start, end)
+        request = request_of(first or today, last or today, dataset, plant)
         check_dates(request, SystemClock().now())
         settings.account  # noqa: B018  a missing account is said first
         if not settings.home.exists():

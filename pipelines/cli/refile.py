@@ -44,7 +44,7 @@ def refile(
         if not (settings.home / "lake").is_dir():
             say("Nothing was ever loaded here.")
             return EXIT_USAGE
-        with Services.open(settings) as services:
+        with Services.open(settings, account_needed=False) as services:
             found = [each for each in corrections(services) if not plant or each.plant in plant]
             for code in set(plant or ()) - {each.plant for each in found}:
                 say(f"Plant {code} is filed by the zone that is known of it. Correct its zone in PVMS_PLANTS_FILE.")

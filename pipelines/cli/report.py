@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pipelines.cli.common import guarded, read_date, say, settings_for_command, stdout
+from pipelines.cli.common import guarded, say, settings_for_command, stdout
+from pipelines.cli.dates import Day, read_day, settled
 from pipelines.load.request import EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
@@ -32,29 +33,30 @@ Examples:
 
 
 def report(
-    from_: Annotated[str, typer.Option("--from", help="First local date.", metavar="DATE")],
-    to: Annotated[str, typer.Option("--to", help="Last local date, included.", metavar="DATE")],
+    from_: Annotated[Day, typer.Option("--from", parser=read_day, help="First local date.", metavar="DATE")],
+    to: Annotated[Day, typer.Option("--to", parser=read_day, help="Last local date, included.", metavar="DATE")],
     out: Annotated[Path | None, typer.Option(help="The file to write.", metavar="FILE")] = None,
     plant: Annotated[list[str] | None, typer.Option(help="Only this plant; may be repeated.")] = None,
     title: Annotated[str, typer.Option(help="The page's title.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="With --out: say what was written as JSON.")] = False,
 ) -> None:
     """Write one HTML page about a fleet."""
-    start, end = read_date(from_), read_date(to)
 
     def command() -> int:
         from pipelines.lake.durable import write_durably
         from pipelines.lake.publish import as_this_version_reads, open_published
         from pipelines.report.page import report_page
 
+        settings = settings_for_command()
+        say(f"PVMS_HOME is {settings.home}")
+        start, end = settled(settings, from_, to)
+        assert start and end
         if start > end:
             say(f"--from {start} is after --to {end}.")
             return EXIT_USAGE
         if (end - start).days >= MOST_DAYS:
             say(f"{start} to {end} is more than a page can show: ask for {MOST_DAYS} days at most.")
             return EXIT_USAGE
-        settings = settings_for_command()
-        say(f"PVMS_HOME is {settings.home}")
         target = _checked(out)
         connection = open_published(settings.home, threads=settings.duckdb_threads, memory_limit=settings.duckdb_memory)
         try:

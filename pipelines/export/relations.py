@@ -106,6 +106,8 @@ def _meant(relations: Sequence[Relation], name: str) -> list[Relation]:
 def _unknown(relations: Sequence[Relation], name: str) -> str:
     if not relations:
         return "The warehouse holds no tables yet: run `pvms load` first."
+    if not name.strip():
+        return "An empty name means no table. `pvms export --list` names all; without --table marts is written."
     names = [each.full_name if "." in name else each.name for each in relations]
     like = list(dict.fromkeys(get_close_matches(name, names, n=3, cutoff=0.5)))
     offer = f" Did you mean {', '.join(like)}?" if like else ""

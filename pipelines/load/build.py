@@ -84,7 +84,7 @@ def prepare(services: Services) -> None:
 def api_calls_frame(services: Services) -> pl.DataFrame:
     """The ledger as rows of ops.api_calls."""
     schema = polars_schema(TABLES["api_calls"])
-    records = [{name: getattr(record, name) for name in schema} for record in services.client.ledger.calls(_BEGINNING)]
+    records = [{name: getattr(record, name) for name in schema} for record in services.ledger.calls(_BEGINNING)]
     return pl.DataFrame(records, schema=schema, orient="row")
 
 

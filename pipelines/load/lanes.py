@@ -73,7 +73,7 @@ def set_oldest(sources: list[Source], oldest: date | None) -> None:
 
 def reserved_calls(services: Services, sources: list[Source], endpoint: str, now: datetime) -> int:
     """Calls of an endpoint's window that fresh data will need: so many a backlog must leave to them."""
-    ledger = services.client.ledger
+    ledger = services.ledger
     _, window = ledger.quota(endpoint, services.client.counts)
     sharing = ledger.sharing(endpoint)
     return sum(

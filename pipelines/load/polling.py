@@ -124,7 +124,7 @@ def _due(now: datetime) -> datetime:
 def _polled_since(services: Services, slot: datetime) -> bool:
     """Whether somebody, usually the loop before this one, has polled plants since this slot began."""
     endpoint = DATASETS["plant_realtime"].endpoint
-    return any(call.endpoint == endpoint and call.rows for call in services.client.ledger.calls(slot))
+    return any(call.endpoint == endpoint and call.rows for call in services.ledger.calls(slot))
 
 
 def _poll(services: Services, asker: Asker, fleet: Fleet, polled: Polled) -> bool:

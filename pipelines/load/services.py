@@ -13,8 +13,9 @@ from pipelines.lake.coverage import Coverage
 from pipelines.lake.store import Lake
 from pipelines.load.clients import client_for
 from pipelines.load.request_table import RequestTable, table_file
-from pipelines.northbound.client import Client
+from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.northbound.clock import Clock, SystemClock
+from pipelines.northbound.ledger import Ledger
 from pipelines.quotas_file import read_quotas
 from pipelines.settings import Settings
 
@@ -26,18 +27,19 @@ class Services:
     settings: Settings
     clock: Clock
     clients: Mapping[str, Client]
-    """A client per account, by the account's name, in the order of the settings."""
+    """A client per account, by the account's name, in the order of the settings; none where nothing is to be asked."""
     lake: Lake
     coverage: Coverage
 
     @classmethod
-    def open(cls, settings: Settings, clock: Clock | None = None) -> "Services":
-        """Open everything; creates the folders.
+    def open(cls, settings: Settings, clock: Clock | None = None, *, account_needed: bool = True) -> "Services":
+        """Open everything; creates the folders. Not `account_needed`: no clients, for what asks the vendor nothing.
 
         Raises:
             SettingsError: no usable account is set, or the quotas file can't be used.
         """
-        settings.account  # noqa: B018  a missing account is said before anything is created
+        if account_needed:
+            settings.account  # noqa: B018  a missing account is said before anything is created
         clock = clock or SystemClock()
         quotas = read_quotas(settings)
         state = state_dir(settings.home)
@@ -47,7 +49,7 @@ class Services:
             clock=clock,
             clients={
                 each.name: client_for(each, state, clock, quotas.of(each.name, each.flow_control))
-                for each in settings.accounts
+                for each in (settings.accounts if account_needed else ())
             },
             lake=Lake(settings.home),
             coverage=Coverage(state / "coverage.sqlite"),
@@ -55,8 +57,13 @@ class Services:
 
     @property
     def client(self) -> Client:
-        """The first account's client; the ledger that it opens is that of all."""
+        """The first account's client."""
         return next(iter(self.clients.values()))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The calls of all accounts."""
+        return self.client.ledger if self.clients else Ledger(state_dir(self.settings.home) / LEDGER_FILE)
 
     @cached_property
     def requests(self) -> RequestTable:
@@ -81,6 +88,8 @@ class Services:
         """Close the connections; the token stays cached for the next command."""
         for client in self.clients.values():
             client.close()
+        if not self.clients:
+            self.ledger.close()
         self.coverage.close()
 
     def __enter__(self) -> Self:

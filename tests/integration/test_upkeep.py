@@ -182,13 +182,12 @@ def test_neither_works_under_a_load(services: Services) -> None:
             work()
 
 
-def test_the_commands_say_first_what_they_would_do(
+def test_the_commands_need_no_account_and_say_first_what_they_would_do(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    values = {"BASE_URL": "http://127.0.0.1:9", "USERNAME": "user", "PASSWORD": "secret"}
-    for name, value in values.items():
-        monkeypatch.setenv(f"SMARTPVMS_{name}", value)
+    for name in ("BASE_URL", "USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"SMARTPVMS_{name}", raising=False)
     monkeypatch.setenv("PVMS_HOME", str(tmp_path))
     monkeypatch.setenv("PVMS_PLANTS_FILE", str(tmp_path / "plants.csv"))
     moving = CliRunner().invoke(app, ["refile", "--json"])

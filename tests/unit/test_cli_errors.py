@@ -4,16 +4,15 @@ import errno
 import io
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.cli.common import guarded, read_date
+from pipelines.cli.common import guarded
 from pipelines.lake.errors import DiskFull, NoWarehouse
 from pipelines.load.request import UsageError
 from pipelines.northbound.errors import LoginRefused, PermissionDenied, QuotaExhausted
@@ -170,17 +169,3 @@ def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_commands_own_code_passes() -> None:
     assert guarded(lambda: 4) == 4
-
-
-def test_dates_are_read() -> None:
-    assert read_date("2024-02-29") == date(2024, 2, 29)
-    today, yesterday = read_date("today"), read_date("yesterday")
-    assert timedelta(0) < today - yesterday <= timedelta(days=2)
-    # The first zone on earth is 14 hours ahead: its date is ours or the next.
-    assert timedelta(0) <= today - datetime.now(UTC).date() <= timedelta(days=1)
-
-
-@pytest.mark.parametrize("text", ["", "2025", "2025-02-29", "29.02.2024", "last week"])
-def test_what_is_no_date_is_said(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="like 2025-03-30"):
-        read_date(text)

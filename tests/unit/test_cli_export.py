@@ -110,6 +110,13 @@ def test_a_later_export_replaces_the_table_and_nothing_else(home: Path, tmp_path
     assert (tmp_path / "marts/fct_5min").is_dir()
 
 
+def test_dates_without_rows_are_said(home: Path, tmp_path: Path) -> None:
+    result = invoke("--to", str(tmp_path), "--since", "2030-01-01")
+    assert result.exit_code == 0
+    assert "No row of these dates in marts.empty_day, marts.fct_5min, marts.fct_plant_day" in result.stderr
+    assert "No row of these dates" not in invoke("--to", str(tmp_path), "--table", "fct_plant_day").stderr
+
+
 def test_csv_is_utc_with_the_plants_clock_beside_it(home: Path, tmp_path: Path) -> None:
     assert invoke("--to", str(tmp_path), "--format", "csv").exit_code == 0
     with (tmp_path / "marts/fct_5min.csv").open(newline="") as file:
