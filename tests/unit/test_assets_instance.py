@@ -30,6 +30,8 @@ def test_the_configuration_says_what_we_mean(settings: Settings) -> None:
         assert limits.pool_config.pool_granularity.value == "run"
         assert limits.run_queue_config is not None
         assert limits.run_queue_config.max_concurrent_runs == 3
+        # A code server that loads anew fails no run.
+        assert limits.run_queue_config.max_user_code_failure_retries == 5
         # Ticks that led to nothing go by themselves.
         assert instance.get_tick_retention_settings(InstigatorType.SCHEDULE)[TickStatus.SKIPPED] == 30
         assert instance.get_tick_retention_settings(InstigatorType.SENSOR)[TickStatus.SKIPPED] == 7
