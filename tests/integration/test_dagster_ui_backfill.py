@@ -105,8 +105,9 @@ def look_often(settings: Settings) -> None:
     for setting in ("free_slots_after_run_end_seconds", "poll_interval_seconds"):
         assert f"{setting}: 30" in text
         text = text.replace(f"{setting}: 30", f"{setting}: 3")
-    text += "run_queue:\n  dequeue_interval_seconds: 1\n"
-    file.write_text(text, encoding="utf-8")
+    assert "\nrun_queue:\n" in text
+    text = text.replace("\nrun_queue:\n", "\nrun_queue:\n  dequeue_interval_seconds: 1\n")
+    file.write_text(text.replace("retry_delay: 30", "retry_delay: 3"), encoding="utf-8")
 
 
 def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet: Fleet) -> None:
