@@ -16,6 +16,7 @@ from schemas.device_types import DEVICE_TYPES
 from schemas.endpoints import DAY, ENDPOINTS, Endpoint, Quota
 from schemas.items import DataItem
 from schemas.lookups import LOOKUPS
+from schemas.owner_tables import OWNER_TABLES, OwnerTable
 from schemas.tables import TABLES
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "data-dictionary.md"
@@ -174,6 +175,11 @@ def _table(table: Table) -> list[str]:
     return [f"### {table.schema}.{table.name}", "", table.description, " ".join(facts), "", *_grid(head, rows)]
 
 
+def _owner_table(name: str, table: OwnerTable) -> list[str]:
+    rows = ((f"`{column}`", words) for column, words in table.columns.items())
+    return [f"### ops.{name}", "", table.description, "", *_grid(("column", "meaning"), rows)]
+
+
 def _lookups() -> list[str]:
     lines = ["## Codes", ""]
     for name, words in LOOKUPS.items():
@@ -186,6 +192,8 @@ def page() -> str:
     lines = [INTRO, *_endpoints(), *_datasets(), *_device_types(), "## Tables", ""]
     for each in TABLES.values():
         lines += _table(each)
+    for name, owners in OWNER_TABLES.items():
+        lines += _owner_table(name, owners)
     return "\n".join([*lines, *_lookups()]).rstrip() + "\n"
 
 

@@ -1,7 +1,8 @@
 {#
   Steps of counters and integrals of power between neighbouring 5-minute readings of one device. A model selects
-  `previous(...)` over a window called by_device, then the rest from it. Nothing spans more than 15 minutes, and a
-  millionth of a kWh is noise of the floating point, not a fall.
+  `previous(...)` over a window called by_device, then the rest from it. A step spans at most 15 minutes; what a counter
+  did over a longer gap counts for the day alone (`step_over_gap`). A millionth of a kWh is noise of the floating point,
+  not a fall.
 #}
 {% macro previous(column) -%}
     lag({{ column }} ignore nulls) over by_device as previous_{{ column }},
@@ -14,14 +15,35 @@
     previous_{{ column }}_at >= collect_time_utc - interval 15 minutes
 {%- endmacro %}
 
+{# What a counter rose by since its previous reading, however long ago that was; negative where it fell. #}
+{% macro rise_of(column) -%}
+    case
+                when {{ column }} - previous_{{ column }} between -0.000001 and 0 then 0
+                else {{ column }} - previous_{{ column }}
+            end
+{%- endmacro %}
+
 {# The step of a counter: null without a near reading, negative where it fell. #}
 {% macro step_of(column) -%}
     case
             when {{ is_near(column) }}
-            then case
-                when {{ column }} - previous_{{ column }} between -0.000001 and 0 then 0
-                else {{ column }} - previous_{{ column }}
-            end
+            then {{ rise_of(column) }}
+        end
+{%- endmacro %}
+
+{#
+  What a counter did over a gap of more than 15 minutes, where both readings lie in the local day (its first instant and
+  its last included): the day's energy holds it, though nobody knows when in the gap it flowed. Null elsewhere: of a gap
+  over midnight nobody knows which day's it is. Needs day_start_utc and day_end_utc of the day that the reading is
+  filed on.
+#}
+{% macro step_over_gap(column) -%}
+    case
+            when
+                not {{ is_near(column) }}
+                and previous_{{ column }}_at >= day_start_utc
+                and collect_time_utc <= day_end_utc
+            then {{ rise_of(column) }}
         end
 {%- endmacro %}
 

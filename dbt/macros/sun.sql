@@ -1,7 +1,7 @@
 {#
   The sun, by Spencer's Fourier series (1971), as NOAA's solar calculator uses it. Good to about a minute of time
-  and a third of a degree, which is enough to count 5-minute slots. Angles are in degrees, longitudes are positive
-  to the east. `day_angle` is in radians.
+  and a third of a degree: a first guess, which int_plant_day moves by with_sun_elevation. Angles are in degrees,
+  longitudes are positive to the east. `day_angle` is in radians.
 #}
 {% macro sun_day_angle(local_date) -%}
     (2 * pi() * (dayofyear({{ local_date }}) - 1 + 0.5) / 365)
@@ -110,4 +110,17 @@
         and {{ days }}.day_start_utc is not null
         and coalesce({{ days }}.inverter_slots, 0) = 0
     )
+{%- endmacro %}
+
+{#
+  Whether the sun stands more than 6 degrees below the horizon all the time from `since` to `until`, both in one local
+  day. Needs that day's latitude, dawn_utc and dusk_utc; without these two the sun stays down all day.
+#}
+{% macro is_all_dark(since, until) -%}
+    latitude is not null
+        and (
+            dawn_utc is null
+            or ({{ until }} <= dawn_utc and {{ since }} >= dusk_utc - interval 1 day)
+            or ({{ since }} >= dusk_utc and {{ until }} <= dawn_utc + interval 1 day)
+        )
 {%- endmacro %}

@@ -16,13 +16,14 @@ import duckdb
 import pytest
 from truth.calendar_of_tests import hours_of
 from truth.compare import Expected, summary
+from truth.mixed_balances import battery_months, conversion_gaps, residuals
 from truth.mixed_fleet import BATTERY_HABITS, FIRST, HELD, LAST, METER_HABITS, MixedFleet, mixed_fleet
 from truth.mixed_flows import Truth, battery_rows, conventions, meter_rows, physics_differences, weather_rows
 from truth.mixed_inverter_rows import inverter_rows, string_differences, string_rows
-from truth.mixed_inverters import episodes, inverter_days, plant_availability, residuals, runs, string_days
+from truth.mixed_inverters import episodes, inverter_days, plant_availability, runs, string_days
 from truth.mixed_periods import periods
-from truth.mixed_plants import alarms, battery_days, fleet_now, plant_days, plant_hours, round_trips
-from truth.mixed_trust import gaps, near, quality_days
+from truth.mixed_plants import alarms, battery_days, fleet_now, plant_days, plant_hours
+from truth.mixed_trust import gaps, plant_gaps, quality_days
 from truth.mixed_warehouse import build_mixed
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.slow
 RELATIVE = 1e-6
 ABSOLUTE = 1e-6
 """kWh, hours, per cent: below this is the noise of sums near zero."""
+
+LOSS = "conversion_loss: "
 
 Rows = list[dict[str, Any]]
 
@@ -207,13 +210,11 @@ def test_months_and_years_of_plants(truth: Truth, days: Rows, available: Rows, e
         assert any(row[name] for row in of_months) and any(row[name] for row in of_years), name
 
 
-def test_days_and_round_trips_of_batteries(
-    of_batteries: Rows, equal: Callable[..., None], warehouse: duckdb.DuckDBPyConnection
-) -> None:
+def test_days_and_round_trips_of_batteries(of_batteries: Rows, equal: Callable[..., None]) -> None:
     equal("marts.fct_battery_day", "device_id local_date", of_batteries)
-    trips = {key: trip for key, trip in round_trips(of_batteries).items() if trip is not None}
-    found = warehouse.sql("select device_id, month_start, round_trip_pct from marts.fct_battery_month").fetchall()
-    assert trips and trips == pytest.approx({(each[0], each[1]): each[2] for each in found if each[2] is not None})
+    months = battery_months(of_batteries)
+    equal("marts.fct_battery_month", "device_id month_start", months)
+    assert {row["round_trip_pct"] is None for row in months} == {True, False}
 
 
 def test_days_and_episodes_of_inverters(
@@ -281,16 +282,25 @@ def test_strings_against_their_inverter(truth: Truth, equal: Callable[..., None]
 
 
 def test_residuals_of_independent_sources(
-    truth: Truth, of_inverters: Rows, of_batteries: Rows, days: Rows, equal: Callable[..., None]
+    truth: Truth,
+    of_inverters: Rows,
+    of_batteries: Rows,
+    days: Rows,
+    equal: Callable[..., None],
+    warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
     rows = residuals(truth, of_inverters, of_batteries, days)
     equal("marts.fct_data_quality_day", "plant_code local_date", rows, "inverter_rows > 0")
-    assert {row["feed_in_residual_kwh"] is None for row in rows} == {True, False}
+    for name in ("feed_in_residual_kwh", "conversion_loss_kwh"):
+        assert {row[name] is None for row in rows} == {True, False}, name
+    assert min(row["conversion_loss_kwh"] for row in rows if row["conversion_loss_kwh"] is not None) > -0.1
+    told = f"select plant_code, local_date, kpi_gaps from marts.fct_data_quality_day where contains(kpi_gaps, '{LOSS}')"
+    said = {(code, day): words.rpartition(LOSS)[2] for code, day, words in warehouse.sql(told).fetchall()}
+    why = conversion_gaps(truth, of_inverters, of_batteries)
+    assert why == said and len(set(why.values())) == 2
 
 
-def test_trust_in_every_day_is_what_was_owed_and_came(
-    truth: Truth, equal: Callable[..., None], warehouse: duckdb.DuckDBPyConnection
-) -> None:
+def test_trust_in_every_day_is_what_was_owed_and_came(truth: Truth, equal: Callable[..., None]) -> None:
     rows = quality_days(truth)
     equal("marts.fct_data_quality_day", "plant_code local_date", rows)
     assert {row["battery_charge_residual_kwh"] is None for row in rows} == {True, False}
@@ -298,11 +308,7 @@ def test_trust_in_every_day_is_what_was_owed_and_came(
         assert any(row["can_be_trusted"] for row in rows if row["plant_code"] == code)
     untrusted = [row for row in rows if row["history_state"] == "final" and not row["can_be_trusted"]]
     assert untrusted, "a hole in the rows, or another yield in the reports of devices"
-    found = warehouse.sql(
-        """select plant_code, local_date, inverter_completeness from marts.fct_plant_day
-           where inverter_completeness is not null"""
-    ).fetchall()
-    assert found and near({(code, day): share for code, day, share in found}, truth, 0.01) == []
+    assert any(row["emi_completeness"] for row in rows) and any(row["inverter_completeness"] for row in rows)
 
 
 def test_every_kpi_that_is_null_says_why(
@@ -316,6 +322,17 @@ def test_every_kpi_that_is_null_says_why(
     }
     wanted = gaps(truth, days, available)
     assert {key: (names, said.get(key)) for key, names in wanted.items() if names != said.get(key)} == {}
+
+
+def test_every_kpi_that_a_plant_cant_have_has_a_reason(
+    truth: Truth, days: Rows, of_batteries: Rows, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    told = dict(warehouse.sql("select plant_code, kpi_gaps from marts.dim_plant").fetchall())
+    said = {code: [each.partition(": ") for each in (words or "").split("; ") if each] for code, words in told.items()}
+    assert all(reason for pairs in said.values() for _, _, reason in pairs)
+    wanted = plant_gaps(truth, days, string_days(truth), battery_months(of_batteries))
+    found = {code: sorted(kpi for kpi, _, _ in pairs) for code, pairs in said.items()}
+    assert {code: (sorted(names), found[code]) for code, names in wanted.items() if sorted(names) != found[code]} == {}
 
 
 def test_alarms_of_four_polls(truth: Truth, equal: Callable[..., None]) -> None:

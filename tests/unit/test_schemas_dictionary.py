@@ -7,6 +7,7 @@ import pytest
 from schemas import dictionary_models
 from schemas.dictionary import PAGE, main, page, quota_formula
 from schemas.endpoints import ENDPOINTS
+from schemas.owner_tables import OWNER_TABLES
 from schemas.tables import TABLES
 
 
@@ -21,6 +22,10 @@ def test_the_page_names_every_table_and_column() -> None:
         section = text.split(f"### {table.schema}.{table.name}\n")[1].split("\n#")[0]
         for column in table.columns:
             assert f"| `{column.name}` | {column.type}" in section
+    for name, owners in OWNER_TABLES.items():
+        section = text.split(f"### ops.{name}\n")[1].split("\n#")[0]
+        for word, meaning in owners.columns.items():
+            assert f"| `{word}` | {meaning} |" in section
 
 
 def test_every_row_of_a_grid_has_as_many_cells_as_its_head() -> None:

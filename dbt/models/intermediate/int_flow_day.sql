@@ -5,7 +5,8 @@
 ) }}
 -- What the two counters and the power of each meter and battery say of a plant's day, in the device's own sense of
 -- direction. Counter a is a meter's forward or a battery's charged energy, b the reverse or the discharged one.
--- Intervals that touch local midnight stand apart: what they mean depends on whether the counter restarts there.
+-- Intervals that touch local midnight stand apart: what they mean depends on whether the counter restarts there. Over a
+-- gap within the day a counter runs on.
 with todo as (
 
     {{ days_to_do(ref('int_day_inputs'), 'flow_rows') }}
@@ -47,6 +48,32 @@ readings as (
     {% if not loop.last %}union all
     {% endif %}
     {%- endfor %}
+),
+
+-- What a counter that restarts at midnight has counted when the day's first reading comes, however late that is.
+firsts as (
+
+    select
+        readings.plant_code,
+        readings.device_id,
+        todo.local_date,
+        {% for c in ['a', 'b'] -%}
+        arg_min(readings.{{ c }}_kwh, readings.collect_time_utc) filter (where readings.{{ c }}_kwh is not null)
+            as {{ c }}_first_after_midnight_kwh,
+        min(readings.collect_time_utc) filter (where readings.{{ c }}_kwh is not null)
+            as {{ c }}_first_after_midnight_at{{ ',' if not loop.last }}
+        {% endfor %}
+    from readings
+    inner join todo
+        on
+            readings.plant_code = todo.plant_code
+            and readings.collect_time_utc > todo.day_start_utc
+            and readings.collect_time_utc <= todo.day_end_utc
+    group by
+        readings.plant_code,
+        readings.device_id,
+        todo.local_date
+
 ),
 
 -- When a plant's batteries are at work, what flows at night may be theirs.
@@ -104,8 +131,15 @@ filed as (
         todo.local_date as filed_on,
         todo.time_zone,
         todo.day_start_utc,
+        todo.day_end_utc,
         todo.latitude,
         todo.longitude,
+        days.dawn_utc,
+        days.dusk_utc,
+        {% for c in ['a', 'b'] -%}
+        firsts.{{ c }}_first_after_midnight_kwh,
+        firsts.{{ c }}_first_after_midnight_at,
+        {% endfor -%}
         todo.inputs_changed_at_utc,
         todo.signature,
         coalesce(at_work.battery_kw, 0) <= 0.05 as battery_rests,
@@ -119,6 +153,15 @@ filed as (
         on
             stepped.plant_code = todo.plant_code
             and timezone(todo.time_zone, stepped.interval_start_utc)::date = todo.local_date
+    inner join {{ ref('int_plant_day') }} as days
+        on
+            todo.plant_code = days.plant_code
+            and todo.local_date = days.local_date
+    left join firsts
+        on
+            stepped.plant_code = firsts.plant_code
+            and stepped.device_id = firsts.device_id
+            and todo.local_date = firsts.local_date
     left join at_work
         on
             stepped.plant_code = at_work.plant_code
@@ -133,7 +176,13 @@ placed as (
         -- Where the plant's place is unknown, the hours about midnight are dark enough to see what is bought.
         coalesce(
             sun_elevation_deg < -6, hour(timezone(time_zone, collect_time_utc)) in (23, 0, 1, 2)
-        ) as is_dark
+        ) as is_dark,
+        {% for c in ['a', 'b'] -%}
+        {{ step_over_gap(c ~ '_kwh') }} as {{ c }}_over_gap,
+        previous_{{ c }}_kwh_at = day_start_utc as {{ c }}_gap_begins_at_midnight,
+        {{ is_all_dark('previous_' ~ c ~ '_kwh_at', 'collect_time_utc') }} as {{ c }}_gap_is_dark,
+        {{ is_all_dark('day_start_utc', c ~ '_first_after_midnight_at') }} as {{ c }}_first_is_dark{{ ',' if not loop.last }}
+        {% endfor %}
     from {{ with_sun_elevation('filed', 'collect_time_utc') }}
 
 )
@@ -147,15 +196,26 @@ select
     {% for c in ['a', 'b'] -%}
     sum({{ c }}_step) filter (where midnight = 'within' and {{ c }}_step >= 0) as {{ c }}_within_kwh,
     sum({{ c }}_step) filter (where midnight != 'within' and {{ c }}_step >= 0) as {{ c }}_midnight_step_kwh,
-    sum({{ c }}_kwh) filter (where midnight = 'begins' and {{ is_near(c ~ '_kwh') }}) as {{ c }}_midnight_value_kwh,
+    sum({{ c }}_over_gap) filter (where {{ c }}_over_gap >= 0 and not {{ c }}_gap_begins_at_midnight)
+        as {{ c }}_over_gaps_kwh,
+    sum({{ c }}_over_gap) filter (where {{ c }}_over_gap >= 0 and {{ c }}_gap_begins_at_midnight)
+        as {{ c }}_midnight_over_gap_kwh,
+    any_value({{ c }}_first_after_midnight_kwh) as {{ c }}_midnight_value_kwh,
     sum({{ c }}_step) filter (where midnight = 'within' and sun_elevation_deg < -6 and {{ c }}_step >= 0)
         as {{ c }}_night_within_kwh,
     sum({{ c }}_step) filter (where midnight != 'within' and sun_elevation_deg < -6 and {{ c }}_step >= 0)
         as {{ c }}_night_midnight_step_kwh,
-    sum({{ c }}_kwh) filter (where midnight = 'begins' and sun_elevation_deg < -6 and {{ is_near(c ~ '_kwh') }})
-        as {{ c }}_night_midnight_value_kwh,
-    count(*) filter (where midnight = 'within' and {{ c }}_step < 0) as {{ c }}_falls_within,
-    count(*) filter (where midnight != 'within' and {{ c }}_step < 0) as {{ c }}_falls_at_midnight,
+    sum({{ c }}_over_gap) filter (where {{ c }}_over_gap >= 0 and {{ c }}_gap_is_dark and not {{ c }}_gap_begins_at_midnight)
+        as {{ c }}_night_over_gaps_kwh,
+    sum({{ c }}_over_gap) filter (where {{ c }}_over_gap >= 0 and {{ c }}_gap_is_dark and {{ c }}_gap_begins_at_midnight)
+        as {{ c }}_night_midnight_over_gap_kwh,
+    any_value({{ c }}_first_after_midnight_kwh) filter (where {{ c }}_first_is_dark) as {{ c }}_night_midnight_value_kwh,
+    count(*) filter (
+        where midnight = 'within' and {{ c }}_step < 0 or {{ c }}_over_gap < 0 and not {{ c }}_gap_begins_at_midnight
+    ) as {{ c }}_falls_within,
+    count(*) filter (
+        where midnight != 'within' and {{ c }}_step < 0 or {{ c }}_over_gap < 0 and {{ c }}_gap_begins_at_midnight
+    ) as {{ c }}_falls_at_midnight,
     arg_min({{ c }}_kwh, collect_time_utc) filter (where {{ c }}_kwh is not null) as {{ c }}_first_kwh,
     arg_max({{ c }}_kwh, collect_time_utc) filter (where {{ c }}_kwh is not null) as {{ c }}_last_kwh,
     {% endfor -%}

@@ -16,20 +16,31 @@ totals as (
         conventions.import_counter,
         conventions.meter_role,
         {% for c in ['a', 'b'] -%}
-        coalesce(days.{{ c }}_within_kwh, 0)
-        + coalesce(
-            case
-                when conventions.counter_kind = 'daily' then days.{{ c }}_midnight_value_kwh
-                else days.{{ c }}_midnight_step_kwh
-            end, 0
-        ) as {{ c }}_kwh,
-        coalesce(days.{{ c }}_night_within_kwh, 0)
-        + coalesce(
-            case
-                when conventions.counter_kind = 'daily' then days.{{ c }}_night_midnight_value_kwh
-                else days.{{ c }}_night_midnight_step_kwh
-            end, 0
-        ) as {{ c }}_night_kwh,
+        {% for night in ['', 'night_'] -%}
+        case
+            -- Null without two readings, or without one of a counter that began at midnight.
+            when conventions.counter_kind = 'daily'
+            then case
+                when coalesce(days.{{ c }}_within_kwh, days.{{ c }}_over_gaps_kwh, days.{{ c }}_midnight_value_kwh) is not null
+                then
+                    coalesce(days.{{ c }}_{{ night }}within_kwh, 0)
+                    + coalesce(days.{{ c }}_{{ night }}over_gaps_kwh, 0)
+                    + coalesce(days.{{ c }}_{{ night }}midnight_value_kwh, 0)
+            end
+            when
+                coalesce(
+                    days.{{ c }}_within_kwh,
+                    days.{{ c }}_over_gaps_kwh,
+                    days.{{ c }}_midnight_step_kwh,
+                    days.{{ c }}_midnight_over_gap_kwh
+                ) is not null
+            then
+                coalesce(days.{{ c }}_{{ night }}within_kwh, 0)
+                + coalesce(days.{{ c }}_{{ night }}over_gaps_kwh, 0)
+                + coalesce(days.{{ c }}_{{ night }}midnight_step_kwh, 0)
+                + coalesce(days.{{ c }}_{{ night }}midnight_over_gap_kwh, 0)
+        end as {{ c }}_{{ night }}kwh,
+        {% endfor -%}
         {% endfor -%}
         days.a_falls_within + days.b_falls_within
         + case
@@ -61,7 +72,8 @@ select
         when import_counter = 'reverse' then a_kwh
     end as out_kwh,
     case
-        when kind = 'battery' or not sun_is_known then null
+        when not sun_is_known then null
+        when kind = 'battery' then a_night_kwh
         when import_counter = 'forward' then a_night_kwh
         when import_counter = 'reverse' then b_night_kwh
     end as night_in_kwh,

@@ -67,35 +67,60 @@ stepped as (
         {{ interval_start_of('total_yield_kwh') }} as interval_start_utc
     from with_previous
 
+),
+
+filed as (
+
+    select
+        stepped.*,
+        todo.local_date as filed_on,
+        todo.day_start_utc,
+        todo.day_end_utc,
+        todo.inputs_changed_at_utc,
+        todo.signature
+    from stepped
+    inner join todo
+        on
+            stepped.plant_code = todo.plant_code
+            and timezone(todo.time_zone, stepped.interval_start_utc)::date = todo.local_date
+
+),
+
+over_gaps as (
+
+    select
+        *,
+        {{ step_over_gap('total_yield_kwh') }} as yield_over_gap_kwh,
+        {{ step_over_gap('dc_yield_kwh') }} as dc_over_gap_kwh
+    from filed
+
 )
 
 select
-    stepped.plant_code,
-    todo.local_date,
-    stepped.device_id,
-    any_value(stepped.device_type_id) as device_type_id,
-    sum(stepped.yield_step_kwh) filter (where stepped.yield_step_kwh >= 0) as energy_kwh,
-    sum(stepped.energy_from_power_kwh) as energy_from_power_kwh,
-    sum(stepped.dc_step_kwh) filter (where stepped.dc_step_kwh >= 0) as dc_energy_kwh,
-    count(*) filter (where stepped.yield_step_kwh < 0) as counter_falls,
+    plant_code,
+    filed_on as local_date,
+    device_id,
+    any_value(device_type_id) as device_type_id,
+    sum(yield_step_kwh) filter (where yield_step_kwh >= 0) as energy_kwh,
+    sum(yield_over_gap_kwh) filter (where yield_over_gap_kwh >= 0) as energy_over_gaps_kwh,
+    sum(energy_from_power_kwh) as energy_from_power_kwh,
+    sum(dc_step_kwh) filter (where dc_step_kwh >= 0) as dc_energy_kwh,
+    sum(dc_over_gap_kwh) filter (where dc_over_gap_kwh >= 0) as dc_energy_over_gaps_kwh,
+    count(*) filter (where yield_step_kwh < 0 or yield_over_gap_kwh < 0) as counter_falls,
     -- How much of the day the steps cover, so that a hole is not read as a small day.
-    sum(epoch(stepped.collect_time_utc) - epoch(stepped.interval_start_utc))
-        filter (where stepped.yield_step_kwh is not null) / 3600 as counted_hours,
-    max(stepped.active_power_kw) as max_power_kw,
-    arg_max(stepped.collect_time_utc, stepped.active_power_kw) as max_power_at_utc,
-    min(stepped.collect_time_utc) filter (where stepped.active_power_kw > 0) as first_power_at_utc,
-    max(stepped.collect_time_utc) filter (where stepped.active_power_kw > 0) as last_power_at_utc,
-    count(*) filter (where stepped.active_power_kw > 0) as power_rows,
+    sum(epoch(collect_time_utc) - epoch(interval_start_utc)) filter (where yield_step_kwh is not null) / 3600
+        as counted_hours,
+    max(active_power_kw) as max_power_kw,
+    arg_max(collect_time_utc, active_power_kw) as max_power_at_utc,
+    min(collect_time_utc) filter (where active_power_kw > 0) as first_power_at_utc,
+    max(collect_time_utc) filter (where active_power_kw > 0) as last_power_at_utc,
+    count(*) filter (where active_power_kw > 0) as power_rows,
     -- Enough of the highest powers for the 99.9th percentile of a year.
-    max(stepped.active_power_kw, 110) filter (where stepped.active_power_kw > 0) as top_powers_kw,
-    any_value(todo.inputs_changed_at_utc) as inputs_changed_at_utc,
-    any_value(todo.signature) as signature
-from stepped
-inner join todo
-    on
-        stepped.plant_code = todo.plant_code
-        and timezone(todo.time_zone, stepped.interval_start_utc)::date = todo.local_date
+    max(active_power_kw, 110) filter (where active_power_kw > 0) as top_powers_kw,
+    any_value(inputs_changed_at_utc) as inputs_changed_at_utc,
+    any_value(signature) as signature
+from over_gaps
 group by
-    stepped.plant_code,
-    todo.local_date,
-    stepped.device_id
+    plant_code,
+    filed_on,
+    device_id

@@ -294,7 +294,7 @@ ratios as (
 
     select
         *,
-        case when pr_inputs_complete then 100 * pv_energy_kwh / (p0_kwp * irradiation_kwh_m2) end as pr_pct,
+        case when pr_inputs_complete then {{ percent('pv_energy_kwh', '(p0_kwp * irradiation_kwh_m2)') }} end as pr_pct,
         coalesce(irradiance_plane = 'poa', false) as plane_is_poa
     from judged
 
@@ -332,8 +332,8 @@ select
     consumption_kwh,
     self_used_pv_energy_kwh,
     self_provided_energy_kwh,
-    case when has_meter then 100 * self_used_pv_energy_kwh / nullif(pv_energy_kwh, 0) end as self_consumption_pct,
-    case when has_meter then 100 * self_provided_energy_kwh / nullif(consumption_kwh, 0) end as self_sufficiency_pct,
+    case when has_meter then {{ percent('self_used_pv_energy_kwh', 'pv_energy_kwh') }} end as self_consumption_pct,
+    case when has_meter then {{ percent('self_provided_energy_kwh', 'consumption_kwh') }} end as self_sufficiency_pct,
     battery_charged_energy_kwh,
     battery_discharged_energy_kwh,
     revenue,

@@ -13,6 +13,18 @@ with equipment as (
 
 ),
 
+alarms as (
+
+    select
+        plant_code,
+        bool_and(state = 'denied') as are_denied,
+        bool_or(covered > 0) as are_asked
+    from {{ source('ops', 'coverage') }}
+    where dataset = 'alarms'
+    group by plant_code
+
+),
+
 history as (
 
     select
@@ -37,6 +49,9 @@ reports as (
         bool_or(charged_energy_kwh > 0 or discharged_energy_kwh > 0) as battery_moved,
         bool_or(pv_yield_kwh is not null) as has_pv_yield,
         bool_or(global_irradiation_kwh_m2 > 0) as has_report_irradiation,
+        bool_or(self_used_pv_energy_kwh is not null) as has_self_used,
+        bool_or(self_provided_energy_kwh is not null and consumption_kwh is not null) as has_self_provided,
+        bool_or(purchased_energy_kwh is not null and feed_in_energy_kwh is not null) as has_purchase,
         max(extracted_at_utc) as extracted_at_utc
     from {{ ref('stg_plant_daily') }}
     group by plant_code
@@ -53,6 +68,33 @@ batteries as (
         on devices.device_id = overrides.device_id
     where devices.device_type_id in (39, 41)
     group by devices.plant_code
+
+),
+
+-- What can't be had of a plant unless one of its devices, or the owner, tells more.
+known as (
+
+    select
+        plants.plant_code,
+        plants.plant_code in (
+            select plant_code from {{ ref('conventions') }}
+            where device_kind = 'meter' and import_counter is not null and coalesce(meter_role, 'grid') = 'grid'
+        ) as has_import_counter,
+        plants.plant_code in (select plant_code from {{ ref('int_string_used') }}) as has_strings,
+        plants.plant_code in (
+            select plant_code from {{ ref('fct_battery_month') }}
+            where round_trip_pct is not null
+        ) as has_round_trip,
+        plants.plant_code in (
+            select plant_code from {{ ref('dim_tariff') }}
+            where purchase_price_per_kwh is not null and feed_in_price_per_kwh is not null
+        ) as has_tariff,
+        plants.plant_code in (select plant_code from {{ ref('dim_target') }}) as has_target,
+        plants.plant_code not in (
+            select plant_code from {{ ref('int_inverter_rating') }}
+            where not ac_kw_is_rating
+        ) as all_ratings_known
+    from {{ ref('stg_plants') }} as plants
 
 ),
 
@@ -105,11 +147,17 @@ joined as (
         coalesce(peers.peer_count, 0)::integer as peer_count,
         reports.first_date as first_report_date,
         reports.last_date as last_report_date,
-        reports.has_pv_yield,
-        reports.has_report_irradiation,
+        coalesce(reports.has_pv_yield, false) as has_pv_yield,
+        coalesce(reports.has_report_irradiation, false) as has_report_irradiation,
+        coalesce(reports.has_self_used, false) as has_self_used,
+        coalesce(reports.has_self_provided, false) as has_self_provided,
+        coalesce(reports.has_purchase, false) as has_purchase,
+        coalesce(alarms.are_denied, false) as alarms_denied,
+        coalesce(alarms.are_asked, false) as alarms_asked,
+        known.* exclude (plant_code),
         history.first_date as first_history_date,
         history.last_date as last_history_date,
-        batteries.all_usable_known,
+        coalesce(batteries.all_usable_known, false) as all_usable_known,
         greatest(placed.extracted_at_utc, reports.extracted_at_utc) as inputs_changed_at_utc
     from placed
     left join {{ source('ops', 'plant_overrides') }} as overrides
@@ -118,6 +166,10 @@ joined as (
         on placed.plant_code = equipment.plant_code
     left join reports
         on placed.plant_code = reports.plant_code
+    left join alarms
+        on placed.plant_code = alarms.plant_code
+    left join known
+        on placed.plant_code = known.plant_code
     left join history
         on placed.plant_code = history.plant_code
     left join batteries
@@ -172,46 +224,17 @@ select
     last_report_date,
     first_history_date,
     last_history_date,
+    -- One pair for each KPI that can't be had.
     nullif(concat_ws(
         '; ',
-        case when time_zone is null then 'all: no time zone' end,
-        case when first_report_date is null then 'pv_energy: no daily report read' end,
+        case when time_zone is null then 'all: no time zone' end
+        {%- for kpi, cases in plant_kpi_gaps() %},
         case
-            when first_report_date is not null and not has_pv_yield and coalesce(has_battery, true)
-            then 'pv_energy: no PV yield, and a battery may stand behind the inverter'
-        end,
-        case when p0_kwp is null then 'specific_yield: no capacity' end,
-        case
-            when has_emi is null then 'performance_ratio: devices not known'
-            when not has_emi and not coalesce(has_report_irradiation, false) then 'performance_ratio: no irradiation sensor'
-            when coalesce(irradiance_plane, 'unknown') != 'poa'
-            then 'pr_poa: the plants file does not say that the sensor lies in the plane of array'
-        end,
-        case
-            when tilt_deg is null or azimuth_deg is null then 'clear_sky_energy: no tilt and azimuth in the plants file'
-            when known_latitude is null then 'clear_sky_energy: no coordinates'
-            when time_zone is null then 'clear_sky_energy: no time zone'
-            when p0_kwp is null then 'clear_sky_energy: no capacity'
-        end,
-        case
-            when known_latitude is null then 'peer_yield_ratio: no coordinates'
-            when peer_count < {{ var('peers_at_least') }}
-            then 'peer_yield_ratio: ' || peer_count || ' plants within {{ var("peer_radius_km") }} km, {{ var("peers_at_least") }} are needed'
-        end,
-        case
-            when not has_inverter then 'availability, curtailment, clipping, strings: no inverter'
-            when first_history_date is null then 'availability, curtailment, clipping, strings: no 5-minute history read'
-            when known_latitude is null and not coalesce(has_emi, false)
-            then 'availability: daylight not known, no coordinates and no irradiation sensor'
-        end,
-        case
-            when has_meter is null then 'self_consumption, self_sufficiency: devices not known'
-            when not has_meter then 'self_consumption, self_sufficiency, night_import: no meter'
-        end,
-        case
-            when has_battery and not coalesce(all_usable_known, false)
-            then 'battery_cycles: no usable_kwh in the devices file'
+            {% for condition, reason in cases -%}
+            when {{ condition }} then '{{ kpi }}: ' || {{ reason }}
+            {% endfor -%}
         end
+        {%- endfor %}
     ), '') as kpi_gaps,
     first_seen_at_utc,
     last_seen_at_utc,

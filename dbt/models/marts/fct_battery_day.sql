@@ -53,6 +53,7 @@ select
     end as energy_source,
     flows.in_kwh as charge_from_counter_kwh,
     flows.out_kwh as discharge_from_counter_kwh,
+    flows.night_in_kwh as night_charge_from_counter_kwh,
     reports.charged_energy_kwh - flows.in_kwh as charge_difference_kwh,
     reports.discharged_energy_kwh - flows.out_kwh as discharge_difference_kwh,
     flows.positive_power_kwh as charge_from_power_kwh,

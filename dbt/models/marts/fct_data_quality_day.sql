@@ -4,9 +4,10 @@ with inverters as (
     select
         plant_code,
         local_date,
-        sum(energy_kwh) as counter_kwh,
-        sum(dc_energy_kwh) as dc_kwh,
-        sum(energy_from_power_kwh) as power_kwh,
+        sum({{ sum_of_known('energy_kwh', 'energy_over_gaps_kwh') }}) as counter_kwh,
+        sum({{ sum_of_known('dc_energy_kwh', 'dc_energy_over_gaps_kwh') }}) as dc_kwh,
+        -- Over the same intervals: power has no integral over a gap.
+        sum(energy_kwh) - sum(energy_from_power_kwh) as power_integral_residual_kwh,
         sum(counter_falls) as counter_falls
     from {{ ref('int_inverter_day') }}
     group by
@@ -40,6 +41,7 @@ batteries as (
         -- Storage at the AC side (41) works behind the inverters' counters, a hybrid's battery (39) before them.
         sum(charge_energy_kwh - discharge_energy_kwh) filter (where device_type_id = 41) as ac_storage_kwh,
         bool_or(device_type_id = 41) as is_ac_coupled,
+        sum(night_charge_from_counter_kwh) as night_charge_kwh,
         sum(counter_falls) as counter_falls
     from {{ ref('fct_battery_day') }}
     group by
@@ -96,6 +98,65 @@ coverage as (
         plant_code,
         period
 
+),
+
+days as (
+
+    select * from {{ ref('fct_plant_day') }}
+
+),
+
+balances as (
+
+    select
+        days.plant_code,
+        days.local_date,
+        days.inverter_completeness,
+        days.battery_completeness,
+        coalesce(days.has_battery, false) and not coalesce(batteries.is_ac_coupled, false) as is_hybrid,
+        inverters.plant_code is not null as is_counted,
+        inverters.dc_kwh,
+        batteries.night_charge_kwh,
+        case
+            when days.has_battery and not coalesce(batteries.is_ac_coupled, false)
+            then inverters.dc_kwh + batteries.discharge_counter_kwh - batteries.charge_counter_kwh
+                - inverters.counter_kwh
+            else inverters.dc_kwh - inverters.counter_kwh
+        end as loss_kwh
+    from days
+    left join inverters
+        on
+            days.plant_code = inverters.plant_code
+            and days.local_date = inverters.local_date
+    left join batteries
+        on
+            days.plant_code = batteries.plant_code
+            and days.local_date = batteries.local_date
+
+),
+
+-- What a hybrid's battery takes from the grid passes no counter of the inverter: the balance lacks an input. In the dark
+-- nothing else can charge it, and what remains below zero is nothing else.
+conversion as (
+
+    select
+        plant_code,
+        local_date,
+        loss_kwh,
+        case
+            when not is_counted then null
+            when dc_kwh is null then 'the counters of the inputs are not known'
+            when not is_hybrid then null
+            when loss_kwh is null then 'the counters of the battery are not known'
+            when
+                coalesce(inverter_completeness, 0) < {{ var('complete_share') }}
+                or coalesce(battery_completeness, 0) < {{ var('complete_share') }}
+            then 'rows of inverters and batteries are not both complete'
+            -- A tenth of a kWh may be what a battery keeps itself going with.
+            when night_charge_kwh > 0.1 or loss_kwh < -0.1 then 'the battery charged from the grid'
+        end as gap
+    from balances
+
 )
 
 select
@@ -130,22 +191,22 @@ select
     device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0) as ac_energy_from_device_reports_kwh,
     days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0))
         as device_report_residual_kwh,
-    inverters.counter_kwh - inverters.power_kwh as power_integral_residual_kwh,
+    inverters.power_integral_residual_kwh,
     days.feed_in_energy_kwh - days.grid_export_from_counters_kwh as feed_in_residual_kwh,
     days.purchased_energy_kwh - days.grid_import_from_counters_kwh as purchase_residual_kwh,
     days.battery_charged_energy_kwh - batteries.charge_kwh as battery_charge_residual_kwh,
     days.battery_discharged_energy_kwh - batteries.discharge_kwh as battery_discharge_residual_kwh,
-    case
-        when days.has_battery and not coalesce(batteries.is_ac_coupled, false)
-        then inverters.dc_kwh + batteries.discharge_counter_kwh - batteries.charge_counter_kwh
-            - inverters.counter_kwh
-        else inverters.dc_kwh - inverters.counter_kwh
-    end as conversion_loss_kwh,
+    case when conversion.gap is null then conversion.loss_kwh end as conversion_loss_kwh,
     (coalesce(inverters.counter_falls, 0) + coalesce(batteries.counter_falls, 0))::integer as counter_falls,
     days.implausible,
-    days.kpi_gaps,
+    nullif(concat_ws('; ', days.kpi_gaps, 'conversion_loss: ' || conversion.gap), '') as kpi_gaps,
     days.kpi_flags,
-    days.report_state in ('final', 'empty')
+    -- A report that came back empty, or without a figure, is final and tells of nothing: an empty answer is not zero, so
+    -- it is no reason to trust a day.
+    days.report_state = 'final'
+    and coalesce(
+        days.pv_energy_kwh, days.ac_energy_kwh, days.feed_in_energy_kwh, days.purchased_energy_kwh, days.consumption_kwh
+    ) is not null
     and coalesce(
         case
             -- In a polar night inverters owe nothing.
@@ -161,7 +222,11 @@ select
         <= greatest(1, 0.01 * abs(days.ac_energy_kwh)), true
     ) as can_be_trusted,
     days.inputs_changed_at_utc
-from {{ ref('fct_plant_day') }} as days
+from days
+left join conversion
+    on
+        days.plant_code = conversion.plant_code
+        and days.local_date = conversion.local_date
 left join inverters
     on
         days.plant_code = inverters.plant_code

@@ -101,9 +101,9 @@ joined as (
         ratings.ac_kw,
         ratings.ac_kw_source,
         reports.yield_kwh,
-        counted.energy_kwh as energy_from_counter_kwh,
+        {{ sum_of_known('counted.energy_kwh', 'counted.energy_over_gaps_kwh') }} as energy_from_counter_kwh,
         counted.energy_from_power_kwh,
-        counted.dc_energy_kwh,
+        {{ sum_of_known('counted.dc_energy_kwh', 'counted.dc_energy_over_gaps_kwh') }} as dc_energy_kwh,
         counted.counter_falls,
         counted.max_power_kw,
         counted.max_power_at_utc,
@@ -180,7 +180,7 @@ select
     coalesce(silent_slots, 0) / 12 + 0 * daylight_slots as silent_h,
     case
         when coalesce(unknown_slots, 0) <= 0.2 * daylight_slots
-        then 100 * coalesce(up_slots, 0) / nullif(coalesce(up_slots, 0) + coalesce(down_slots, 0), 0)
+        then {{ percent('coalesce(up_slots, 0)', '(coalesce(up_slots, 0) + coalesce(down_slots, 0))') }}
     end as availability_pct,
     coalesce(limited_slots, 0) / 12 + 0 * daylight_slots as limited_h,
     coalesce(derated_slots, 0) / 12 + 0 * daylight_slots as derated_h,

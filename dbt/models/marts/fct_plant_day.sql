@@ -166,7 +166,7 @@ select
     peer_specific_yield_kwh_kwp,
     clear_sky_irradiation_kwh_m2,
     clear_sky_energy_kwh,
-    100 * pv_energy_kwh / nullif(clear_sky_energy_kwh, 0) as clear_sky_ratio_pct,
+    {{ percent('pv_energy_kwh', 'clear_sky_energy_kwh') }} as clear_sky_ratio_pct,
     irradiation_kwh_m2,
     irradiation_source,
     irradiation_device_id,
@@ -177,7 +177,7 @@ select
     pr_inputs_complete,
     theoretical_yield_kwh,
     case
-        when unknown_h <= 0.2 * daylight_h then 100 * up_kwp_h / nullif(judged_kwp_h, 0)
+        when unknown_h <= 0.2 * daylight_h then {{ percent('up_kwp_h', 'judged_kwp_h') }}
     end as availability_pct,
     up_kwp_h,
     judged_kwp_h,

@@ -128,6 +128,59 @@ class Truth:
         frame["from_power"] = np.where(dt <= LONGEST, mean * dt / HOUR, np.nan)
         return frame
 
+    def counted_day(self, device: Device, day: date, names: tuple[str, ...]) -> dict[str, float | None]:
+        """What counters (columns of `rows`, or `inward` and `outward`) rose by on a day, gaps in it included, in kWh.
+
+        From the first reading to the last, both midnights included, and the step that spans the day's end. A counter
+        that is known to restart at midnight holds the day's energy itself. Null where no two readings tell.
+        """
+        zone = self.fleet.plant(device.plant_code).zone
+        begins, ends = start_ms(day, zone), start_ms(day + timedelta(days=1), zone)
+        found = dict.fromkeys(names)
+        for name in names:
+            pieces = self._pieces(device, begins, ends, name)
+            found[name] = float(sum(each[2] for each in pieces)) if pieces else None
+        return found
+
+    def night_inward(self, device: Device, day: date) -> float:
+        """What the inward counter rose by on a day with the sun more than 6 degrees below the horizon, in kWh."""
+        plant = self.fleet.plant(device.plant_code)
+        begins, ends = start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone)
+        dark = 0.0
+        for since, until, energy in self._pieces(device, begins, ends, "inward"):
+            # Over a gap the sun has to stay there.
+            near = until - since <= LONGEST
+            instants = np.array([until]) if near else np.arange(since, until + SLOT, SLOT)
+            dark += energy * bool((self.sun(plant, instants) < -6).all())
+        return dark
+
+    def _pieces(self, device: Device, begins: int, ends: int, name: str) -> list[tuple[int, int, float]]:
+        """Energies of a day's intervals and gaps: since when, until when, kWh."""
+        flow = name in ("inward", "outward")
+        frame = self.flows(device) if flow else self.rows(device)
+        if frame.empty:
+            return []
+        times = frame["t"].to_numpy()
+        counter = frame[f"{name}_counter" if flow else name].astype(float).to_numpy()
+        restarts = flow and self.counter_kind(device) == "daily"
+        inside = (times > begins if restarts else times >= begins) & (times <= ends)
+        at, values = times[inside], counter[inside]
+        pieces = [
+            (int(a), int(b), max(float(rise), 0.0)) for a, b, rise in zip(at[:-1], at[1:], np.diff(values), strict=True)
+        ]
+        if restarts:
+            return [(begins, int(at[0]), float(values[0])), *pieces] if at.size else []
+        after = np.flatnonzero(times > ends)
+        spans = at.size and after.size and at[-1] < ends and times[after[0]] - at[-1] <= LONGEST
+        if spans:
+            pieces.append((int(at[-1]), int(times[after[0]]), max(float(counter[after[0]] - values[-1]), 0.0)))
+        return pieces
+
+    def counter_kind(self, device: Device) -> str:
+        """How a meter's or battery's counters count, as far as it can be known: three days have two midnights."""
+        old = device.plant_code == self.fleet.refitted and device.removed_ms is not None
+        return self.fleet.habit(device).counters if self.known(device) and not old else "unknown"
+
     def sun(self, plant: Plant, times: Any) -> np.ndarray:
         """Height of the sun's centre without refraction, in degrees, by pvlib."""
         known = self.once(("sun", plant.code), lambda: self._sun(plant))
@@ -197,7 +250,6 @@ def conventions(truth: Truth) -> list[dict[str, Any]]:
         known, told = truth.known(device), device.id == truth.fleet.of(truth.fleet.moved, 47)[0].id
         forward = habit.forward or f"forward_{habit.positive}"
         told_unit = {"W": 1000.0, "kW": 1.0}[habit.unit]
-        old = device.plant_code == truth.fleet.refitted and device.removed_ms is not None
         rows.append(
             {
                 "device_id": device.id,
@@ -213,8 +265,7 @@ def conventions(truth: Truth) -> list[dict[str, Any]]:
                 else "unknown",
                 "power_unit_source": "devices_file" if told else "counters" if known else "unknown",
                 "import_counter": forward_is[forward] if meter and known else None,
-                # Three days have two midnights between them.
-                "counter_kind": habit.counters if known and not old else "unknown",
+                "counter_kind": truth.counter_kind(device),
                 "sign_contradicts_setting": False,
                 "unit_contradicts_setting": False,
             }

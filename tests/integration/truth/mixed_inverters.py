@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from truth.mixed_flows import HOUR, LONGEST, SLOT, Truth, none, start_ms, steps, utc_of
-from truth.mixed_plants import device_reports
+from truth.mixed_flows import HOUR, LONGEST, SLOT, Truth, none, start_ms, utc_of
+from truth.mixed_plants import device_reports, light_share
 
 from pipelines.simulator.fleet import Device, Plant
 
@@ -216,8 +216,8 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
         frame = truth.rows(device)
         told = device_reports(truth, device).get(day, {})
         here = frame[frame["day"] == day]
-        counted = pd.Series(steps(frame["t"].to_numpy(), frame["total_cap"].astype(float).to_numpy()), frame.index)
-        dc = pd.Series(steps(frame["t"].to_numpy(), _dc(frame)), frame.index)
+        frame["dc"] = _dc(frame)
+        counted = truth.counted_day(device, day, ("total_cap", "dc"))
         mean = (frame["active_power"].astype(float) + frame["active_power"].astype(float).shift(1)) / 2
         gap = frame["t"].diff()
         power = (mean * gap / HOUR).where(gap <= LONGEST)
@@ -236,7 +236,7 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
         lost_blind = any(run.potential_kwh is None for run in downs)
         yield_kwh = told.get("product_power")
         if yield_kwh is None and not here.empty:
-            yield_kwh = float(counted[here.index].sum())
+            yield_kwh = counted["total_cap"]
         row = {
             "plant_code": device.plant_code,
             "device_id": device_id,
@@ -244,6 +244,12 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             "p0_kwp": device.inverter.dc_kwp,
             "yield_kwh": yield_kwh,
             "yield_source": "report" if told else None if here.empty else "counter",
+            "yield_from_report_kwh": told.get("product_power"),
+            "specific_yield_kwh_kwp": None if yield_kwh is None else yield_kwh / device.inverter.dc_kwp,
+            "specific_yield_vendor_kwh_kwp": told.get("perpower_ratio"),
+            "ac_kw": rating(truth, device),
+            "ac_kw_source": "devices_file" if device_id in rated else "percentile_99_9",
+            "completeness": light_share(truth, device, day),
             "daylight_h": total / 12,
             "up_h": slots["up"] / 12,
             "down_h": slots["down"] / 12,
@@ -269,9 +275,10 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
         }
         if not here.empty:
             row |= {
-                "energy_from_counter_kwh": float(counted[here.index].sum()),
+                "energy_from_counter_kwh": counted["total_cap"],
+                "yield_difference_kwh": told["product_power"] - counted["total_cap"] if told else None,
                 "energy_from_power_kwh": float(power[here.index].sum()),
-                "dc_energy_kwh": float(dc[here.index].sum()),
+                "dc_energy_kwh": counted["dc"],
                 "max_power_kw": float(here["active_power"].max()),
                 "counter_falls": 0,
             }
@@ -443,51 +450,3 @@ def rating(truth: Truth, device: Device) -> float:
     powers = powers[powers > 0]
     value = powers[int(np.ceil(0.999 * powers.size)) - 1]
     return round(float(value), 2 - int(np.floor(np.log10(value))))
-
-
-def residuals(
-    truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str, Any]], plants: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """marts.fct_data_quality_day: where independent sources of one energy differ; `plants` are the days of plants."""
-    rows = []
-    inverters, stores = pd.DataFrame(days), pd.DataFrame(batteries)
-    reports = {(plant.code, day): items for plant in truth.fleet.plants for day, items in truth.report_days(plant)}
-    of_plants = {(row["plant_code"], row["local_date"]): row for row in plants}
-
-    def apart(row: dict[str, Any], told: str, counted: str) -> float | None:
-        return None if None in (row[told], row[counted]) else row[told] - row[counted]
-
-    for (code, day), mine in inverters.groupby(["plant_code", "local_date"]):
-        report = reports[str(code), day]
-        store = stores[(stores["plant_code"] == code) & (stores["local_date"] == day)]
-        behind = bool(truth.fleet.of(str(code), 41))
-        stored = float((store["charge_energy_kwh"] - store["discharge_energy_kwh"]).sum()) if behind else 0.0
-        counted = float(mine["energy_from_counter_kwh"].sum()) - stored
-        device_yield = float(mine["yield_kwh"][mine["yield_source"] == "report"].sum()) - stored
-        dc = float(mine["dc_energy_kwh"].sum())
-        through = 0.0
-        if not behind and not store.empty:
-            through = float((store["discharge_from_counter_kwh"] - store["charge_from_counter_kwh"]).sum())
-        rows.append(
-            {
-                "plant_code": code,
-                "local_date": day,
-                "ac_energy_kwh": report["inverterYield"],
-                "ac_energy_residual_kwh": report["inverterYield"] - counted,
-                "ac_energy_from_device_reports_kwh": device_yield,
-                "device_report_residual_kwh": report["inverterYield"] - device_yield,
-                "feed_in_residual_kwh": apart(
-                    of_plants[code, day], "feed_in_energy_kwh", "grid_export_from_counters_kwh"
-                ),
-                "purchase_residual_kwh": apart(
-                    of_plants[code, day], "purchased_energy_kwh", "grid_import_from_counters_kwh"
-                ),
-                "realtime_rows": 0,
-                "power_integral_residual_kwh": none(
-                    float(mine["energy_from_counter_kwh"].sum() - mine["energy_from_power_kwh"].sum())
-                ),
-                "conversion_loss_kwh": dc + through - float(mine["energy_from_counter_kwh"].sum()),
-                "counter_falls": 0,
-            }
-        )
-    return rows

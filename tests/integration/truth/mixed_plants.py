@@ -1,7 +1,7 @@
 """What the mixed fleet's plants did by the hour, day and month: from the reports and 5-minute rows that were served."""
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -124,14 +124,28 @@ def against_clear_sky(truth: Truth, plant: Plant, day: date, pv: float, size: fl
     return dict(zip(names, (light, size * light, 100 * pv / (size * light)), strict=True))
 
 
+def light_slots(truth: Truth, plant: Plant, day: date) -> np.ndarray:
+    """The slots of a day with the sun 10 degrees high, when inverters owe rows."""
+    grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+    return grid[truth.sun(plant, grid) >= 10]
+
+
+def light_share(truth: Truth, device: Device, day: date) -> float | None:
+    """How many of these slots an inverter sent a row of; null on a day without any row of it."""
+    rows = truth.rows(device)
+    if not (rows["own_day"] == day).any():
+        return None
+    slots = light_slots(truth, truth.fleet.plant(device.plant_code), day)
+    return float(rows["t"].isin(slots).sum() / slots.size)
+
+
 def trusted(truth: Truth, plant: Plant, day: date) -> bool:
     """Whether the inverters' rows of a day are whole enough for a performance ratio, where they were read."""
     if day not in truth.days(plant):
         return True
     inverters = truth.fleet.of(plant.code, 1, 38)
     assert all(each.installed_ms is None and each.removed_ms is None for each in inverters)
-    grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
-    light = grid[truth.sun(plant, grid) >= 10]
+    light = light_slots(truth, plant, day)
     sent = sum(int(truth.rows(each)["t"].between(light[0], light[-1]).sum()) for each in inverters)
     return sent / (light.size * len(inverters)) >= 0.95
 
@@ -150,12 +164,10 @@ def counted_flows(truth: Truth, plant: Plant, day: date) -> dict[str, Any]:
     for device in truth.fleet.of(plant.code, 17, 47):
         if device.id not in truth.held or not truth.known(device):
             continue
-        frame = truth.flows(device)
-        mine = frame[frame["day"] == day]
-        if mine.empty or day not in truth.days(plant):
+        counted = truth.counted_day(device, day, ("inward", "outward"))
+        if day not in truth.days(plant) or counted["inward"] is None or counted["outward"] is None:
             continue
-        dark = truth.sun(plant, mine["t"]) < -6
-        sums = (mine["inward"].sum(), mine["outward"].sum(), mine["inward"][dark].sum())
+        sums = (counted["inward"], counted["outward"], truth.night_inward(device, day))
         if plant.code == truth.fleet.generation:
             found["auxiliary_consumption_kwh"] = float(sums[2])
         else:
@@ -259,8 +271,10 @@ def battery_days(truth: Truth) -> list[dict[str, Any]]:
             counted = day in own_days
             known = truth.known(device) and counted
             power = mine["from_power"] if counted else None
-            charge = told.get("charge_cap", float(mine["inward"].sum()) if counted else None)
-            discharge = told.get("discharge_cap", float(mine["outward"].sum()) if counted else None)
+            sums = truth.counted_day(device, day, ("inward", "outward")) if counted else {}
+            inward, outward = sums.get("inward"), sums.get("outward")
+            charge, discharge = told.get("charge_cap", inward), told.get("discharge_cap", outward)
+            slots = (start_ms(day + timedelta(days=1), plant.zone) - start_ms(day, plant.zone)) // SLOT
             usable = plant.battery.usable_kwh if plant.code == truth.fleet.home else None
             rows.append(
                 {
@@ -270,17 +284,32 @@ def battery_days(truth: Truth) -> list[dict[str, Any]]:
                     "charge_energy_kwh": charge,
                     "discharge_energy_kwh": discharge,
                     "energy_source": "report" if told else "counter",
-                    "charge_from_counter_kwh": float(mine["inward"].sum()) if counted else None,
-                    "discharge_from_counter_kwh": float(mine["outward"].sum()) if counted else None,
+                    "charge_from_counter_kwh": inward,
+                    "discharge_from_counter_kwh": outward,
+                    "night_charge_from_counter_kwh": truth.night_inward(device, day) if counted else None,
+                    "charge_difference_kwh": _less(told.get("charge_cap"), inward),
+                    "discharge_difference_kwh": _less(told.get("discharge_cap"), outward),
                     "charge_from_power_kwh": float(power.clip(lower=0).sum()) if known else None,
                     "discharge_from_power_kwh": float((-power).clip(lower=0).sum()) if known else None,
                     "max_charge_power_kw": float(mine["power"].max()) if known else None,
+                    "max_discharge_power_kw": float(-mine["power"].min()) if known else None,
+                    "charging_duration_h": told.get("charge_time"),
+                    "discharging_duration_h": told.get("discharge_time"),
+                    "min_soc_pct": float(mine["battery_soc"].min()) if counted else None,
+                    "max_soc_pct": float(mine["battery_soc"].max()) if counted else None,
+                    "counter_kind": truth.counter_kind(device) if counted else None,
+                    "counter_falls": 0 if counted else None,
+                    "completeness": len(mine) / slots if counted else None,
                     "first_soc_pct": float(mine["battery_soc"].iloc[0]) if counted else None,
                     "last_soc_pct": float(mine["battery_soc"].iloc[-1]) if counted else None,
                     "cycles": discharge / usable if usable else None,
                 }
             )
     return rows
+
+
+def _less(told: float | None, counted: float | None) -> float | None:
+    return None if told is None or counted is None else told - counted
 
 
 def device_reports(truth: Truth, device: Device) -> dict[date, dict[str, Any]]:
@@ -300,10 +329,18 @@ def _device_reports(truth: Truth, device: Device) -> dict[date, dict[str, Any]]:
     return found
 
 
-def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], float | None]:
+class Trip(NamedTuple):
+    """Discharge / charge over a run of days, both ends included."""
+
+    percent: float
+    since: date
+    until: date
+
+
+def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], Trip | None]:
     """Per battery and month: discharge / charge over the shortest run of 30 days whose ends are alike, per cent."""
     frame = pd.DataFrame(days)
-    found: dict[tuple[int, date], float | None] = {}
+    found: dict[tuple[int, date], Trip | None] = {}
     for device_id, mine in frame.groupby("device_id"):
         mine = mine.sort_values("local_date").reset_index(drop=True)
         mine["month"] = [day.replace(day=1) for day in mine["local_date"]]
@@ -318,7 +355,8 @@ def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], float | No
                 whole = (run["local_date"].iloc[-1] - run["local_date"].iloc[0]).days == len(run) - 1
                 if whole and abs(run["first_soc_pct"].iloc[0] - run["last_soc_pct"].iloc[-1]) <= 10:
                     charged, given = run["charge_energy_kwh"].sum(), run["discharge_energy_kwh"].sum()
-                    found[int(device_id), month] = float(100 * given / charged)
+                    ends = run["local_date"].iloc[[0, -1]]
+                    found[int(device_id), month] = Trip(float(100 * given / charged), *ends)
                     break
     return found
 

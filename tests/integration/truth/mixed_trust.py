@@ -4,10 +4,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from truth.calendar_of_tests import hours_of
 from truth.mixed_flows import SLOT, Truth, start_ms
-from truth.mixed_plants import device_reports
+from truth.mixed_plants import RADIUS_KM, device_reports, kilometres, light_slots
 
 from pipelines.simulator.fleet import Device, Plant
 
@@ -22,6 +21,7 @@ def quality_days(truth: Truth) -> list[dict[str, Any]]:
             read = day in truth.days(plant)
             share = {kind: completeness(truth, plant, day, types) for kind, types in KINDS.items()}
             owes = {kind: value for kind, value in share.items() if value is not None}
+            owes.pop("emi", None)
             judged = [owes["inverter"]] if "inverter" in owes else list(owes.values())
             rows.append(
                 {
@@ -33,8 +33,8 @@ def quality_days(truth: Truth) -> list[dict[str, Any]]:
                     if read
                     else "missing",
                     "is_provisional": truth.provisional(plant, day),
-                    "meter_completeness": share["meter"],
-                    "battery_completeness": share["battery"],
+                    **{f"{kind}_completeness": value for kind, value in share.items()},
+                    **row_counts(truth, plant, day),
                     **stored(truth, plant, day, report),
                     "can_be_trusted": bool(judged)
                     and min(judged) >= COMPLETE
@@ -45,18 +45,29 @@ def quality_days(truth: Truth) -> list[dict[str, Any]]:
     return rows
 
 
-KINDS = {"inverter": (1, 38), "meter": (17, 47), "battery": (39, 41)}
+KINDS = {"inverter": (1, 38), "emi": (10,), "meter": (17, 47), "battery": (39, 41)}
+
+
+def row_counts(truth: Truth, plant: Plant, day: date) -> dict[str, int]:
+    """Rows of each kind of devices that came of a day."""
+    found = dict.fromkeys((f"{kind}_rows" for kind in KINDS), 0)
+    if day in truth.days(plant):
+        for kind, types in KINDS.items():
+            frames = [truth.rows(each) for each in truth.fleet.of(plant.code, *types) if each.id in truth.held]
+            found[f"{kind}_rows"] = sum(int((frame["own_day"] == day).sum()) for frame in frames)
+    return found
 
 
 def completeness(truth: Truth, plant: Plant, day: date, types: tuple[int, ...]) -> float | None:
-    """Rows that came of those that a kind of devices owed: inverters by day, the others always. Null if not read."""
+    """Rows that came of those that devices owed: inverters and EMIs by day, the others always. Null if not read."""
     devices = [each for each in truth.fleet.of(plant.code, *types) if each.id in truth.held]
     if day not in truth.days(plant) or not devices:
         return None
     slots = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
     if 1 in types:
-        light = slots[truth.sun(plant, slots) >= 10]
-        slots = np.arange(light[0], light[-1] + SLOT, SLOT)
+        slots = light_slots(truth, plant, day)
+    elif 10 in types:
+        slots = slots[truth.sun(plant, slots) >= 0]
     owed = sum(int(_owes(truth, device, slots).sum()) for device in devices)
     came = sum(min(int(truth.rows(device)["t"].isin(slots).sum()), slots.size) for device in devices)
     return min(1.0, came / owed)
@@ -119,11 +130,38 @@ def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any
     return found
 
 
-def near(found: dict[tuple[str, date], float], truth: Truth, most: float) -> list[Any]:
-    """Days whose completeness of inverters is further than `most` from this side's: dawn may be a slot off."""
-    wrong = []
-    for (code, day), value in found.items():
-        mine = completeness(truth, truth.fleet.plant(code), day, (1, 38))
-        if mine is None or abs(mine - value) > most or pd.isna(value):
-            wrong.append((code, day, value, mine))
-    return wrong
+def plant_gaps(
+    truth: Truth, days: list[dict[str, Any]], strings: list[dict[str, Any]], months: list[dict[str, Any]]
+) -> dict[str, set[str]]:
+    """Of which KPIs a plant must say why they can't be had, by days of plants and strings and months of batteries."""
+    with_strings = {row["device_id"] for row in strings}
+    with_trips = {row["plant_code"] for row in months if row["round_trip_pct"] is not None}
+    found = {}
+    for plant in truth.fleet.plants:
+        code = plant.code
+        mine = [row for row in days if row["plant_code"] == code]
+        inverters, sensors = truth.fleet.of(code, 1, 38), truth.fleet.of(code, 10)
+        lit = any(row["irradiation_kwh_m2"] is not None for row in mine)
+        near = sum(kilometres(plant, each) <= RADIUS_KM for each in truth.fleet.plants if each.code != code)
+        listed = [each for each in inverters if each.removed_ms is None]
+        missing = {
+            "irradiation performance_ratio": not lit,
+            "pr_poa": lit and code != truth.fleet.sunny,
+            "clear_sky_energy": code not in (truth.fleet.home, truth.fleet.sunny),
+            "peer_yield_ratio": near < 5,
+            "availability limited_hours completeness": not inverters,
+            "lost_energy curtailed_energy clipping clipped_energy string_mismatch": not inverters,
+            "curtailed_energy lost_energy": len(listed) < 2 and not sensors,
+            # Nobody but the owner knows a rating before 300 days of power.
+            "clipped_energy clipping": code != truth.fleet.sunny,
+            "clipped_energy": not sensors,
+            "string_mismatch": not any(each.id in with_strings for each in inverters),
+            "night_import": all(row["night_import_kwh"] is None for row in mine),
+            "battery_round_trip": code not in with_trips,
+            "battery_cycles": code != truth.fleet.home,
+            "bill savings": all(row["bill"] is None for row in mine),
+            "co2_avoided": code != truth.fleet.home,
+            "self_consumption self_sufficiency": not truth.fleet.of(code, 17, 47),
+        }
+        found[code] = {name for names, is_missing in missing.items() if is_missing for name in names.split()}
+    return found
