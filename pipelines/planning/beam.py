@@ -6,9 +6,12 @@ is how many of each later start take the seats that those due leave free.
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from heapq import nsmallest
+from itertools import accumulate
 from typing import Final
 
 from pipelines.planning.sweep import Seat, Want, seats_ahead
@@ -61,12 +64,22 @@ class _Next:
 @dataclass(slots=True)
 class _Row:
     """Devices that wait for one later start, in the order in which a window takes them: where each goes next (None:
-    it is done), the seats that each needs less then, and those that the first so many need less together."""
+    it is done), how many of them a window relieves of more than GAIN, and the seats that the first so many need less
+    together."""
 
     devices: tuple[int, ...]
     goes_to: tuple[int | None, ...]
-    gains: tuple[float, ...]
+    gaining: int
     relief: Sequence[float]
+    _arrivals: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+    def arrivals(self, taken: int) -> tuple[tuple[int, int], ...]:
+        """Where the first so many go next, and how many of them: reckoned once, since many choices take as many."""
+        known = self._arrivals.get(taken)
+        if known is None:
+            counts = Counter(to for to in self.goes_to[:taken] if to is not None)
+            known = self._arrivals[taken] = tuple(counts.items())
+        return known
 
 
 class Beam:
@@ -121,32 +134,30 @@ class Beam:
         waiting = self._row(start, start, state.due[start])
         free = -len(waiting.devices) % self.seats
         score = state.score + len(waiting.devices) + free - waiting.relief[-1]
-        counts: dict[int, int] = {}
-        for at in waiting.goes_to:
-            if at is not None:
-                counts[at] = counts.get(at, 0) + 1
+        counts = dict(waiting.arrivals(len(waiting.devices)))
         rows = self._guests(state.due, start) if free else []
         near = sum(at <= start + self.span // 3 for at, _ in rows)
-        gaining = [sum(one > GAIN for one in row.gains) for _, row in rows]
-        for choice in _choices([len(row.devices) for _, row in rows[:near]], free, self.seats):
-            choice = _topped_up(choice, gaining, free)
+        gaining = [(number, row.gaining) for number, (_, row) in enumerate(rows) if row.gaining]
+        seats, sizes = self.seats, {at: len(devices) for at, devices in state.due.items()}
+        begun = state.key ^ hash((start, len(waiting.devices)))
+        for choice in _choices(tuple(len(row.devices) for _, row in rows[:near]), free, seats):
             moved = dict(counts)
             total = score
-            for (at, row), taken in zip(rows, choice, strict=False):
-                if taken:
-                    moved[at] = moved.get(at, 0) - taken
-                    total -= row.relief[taken]
-                    for to in row.goes_to[:taken]:
-                        if to is not None:
-                            moved[to] = moved.get(to, 0) + 1
-            key = state.key ^ hash((start, len(waiting.devices)))
+            guests = []
+            for number, taken in _topped_up(choice, gaining, free):
+                at, row = rows[number]
+                guests.append((at, taken))
+                moved[at] = moved.get(at, 0) - taken
+                total -= row.relief[taken]
+                for to, count in row.arrivals(taken):
+                    moved[to] = moved.get(to, 0) + count
+            key = begun
             for at, more in moved.items():
                 if more:
-                    before = len(state.due.get(at, ()))
+                    before = sizes.get(at, 0)
                     key ^= hash((at, before)) ^ hash((at, before + more))
-                    total += FREE_SEAT * (-(before + more) % self.seats - -before % self.seats)
-            guests = tuple((at, taken) for (at, _), taken in zip(rows, choice, strict=False) if taken)
-            yield _Next(state, guests, total, key)
+                    total += FREE_SEAT * (-(before + more) % seats - -before % seats)
+            yield _Next(state, tuple(guests), total, key)
 
     def _guests(self, due: Due, start: int) -> list[tuple[int, _Row]]:
         """The devices due later that a window at this start serves, those first of which it takes most."""
@@ -172,10 +183,9 @@ class Beam:
             for device, to in zip(row.devices[:taken], row.goes_to, strict=False):
                 if to is not None:
                     arrived.setdefault(to, []).append(device)
-            gone = set(row.devices[:taken])
-            rest = tuple(device for device in due[at] if device not in gone)
-            if rest:
-                due[at] = rest
+            if taken < len(due[at]):
+                gone = set(row.devices[:taken])
+                due[at] = tuple(device for device in due[at] if device not in gone)
             else:
                 del due[at]
         for to, devices in arrived.items():
@@ -190,10 +200,9 @@ class Beam:
             served = [(device, to, relief) for device, to, relief in moves if to != at]
             if at > start:
                 served.sort(key=lambda move: -move[2])
-            relief = [0.0]
-            for move in served:
-                relief.append(relief[-1] + move[2])
-            known = _Row(tuple(m[0] for m in served), tuple(m[1] for m in served), tuple(m[2] for m in served), relief)
+            relief = list(accumulate((move[2] for move in served), initial=0.0))
+            gaining = sum(move[2] > GAIN for move in served)
+            known = _Row(tuple(move[0] for move in served), tuple(move[1] for move in served), gaining, relief)
             self._rows[at, devices] = known
         return known
 
@@ -226,11 +235,16 @@ class Beam:
         return calls
 
 
-def _choices(waiting: Sequence[int], free: int, seats: int) -> Iterator[tuple[int, ...]]:
-    """Yield how many of each later start go along: none, or those too many for full calls, or all that fit."""
-    found: list[tuple[int, ...]] = []
+Choice = tuple[tuple[int, int], ...]
+"""How many of which later starts, by their numbers, go along: at least one of each that is named."""
 
-    def descend(number: int, left: int, taken: tuple[int, ...]) -> None:
+
+@lru_cache(maxsize=65_536)
+def _choices(waiting: tuple[int, ...], free: int, seats: int) -> Sequence[Choice]:
+    """Return the ways to fill free seats: of each later start none go along, those too many for full calls, or all."""
+    found: list[Choice] = []
+
+    def descend(number: int, left: int, taken: Choice) -> None:
         if len(found) >= CHOICES:
             return
         if number == len(waiting) or not left:
@@ -239,21 +253,22 @@ def _choices(waiting: Sequence[int], free: int, seats: int) -> Iterator[tuple[in
         count = waiting[number]
         surplus = count % seats
         most = surplus if 0 < surplus <= left else min(count, left)
-        descend(number + 1, left - most, (*taken, most))
-        descend(number + 1, left, (*taken, 0))
+        descend(number + 1, left - most, (*taken, (number, most)))
+        descend(number + 1, left, taken)
 
     descend(0, free, ())
-    yield from found
+    return found
 
 
-def _topped_up(choice: tuple[int, ...], gaining: Sequence[int], free: int) -> tuple[int, ...]:
+def _topped_up(choice: Choice, gaining: Sequence[tuple[int, int]], free: int) -> Choice:
     """Return the choice with devices that gain from a seat in the seats that it leaves free, the nearest first."""
-    left = free - sum(choice)
+    left = free - sum(taken for _, taken in choice)
     if not left:
         return choice
-    more = list(choice) + [0] * (len(gaining) - len(choice))
-    for number, count in enumerate(gaining):
-        extra = min(max(count - more[number], 0), left)
-        more[number] += extra
-        left -= extra
-    return tuple(more)
+    more = dict(choice)
+    for number, count in gaining:
+        extra = min(count - more.get(number, 0), left)
+        if extra > 0:
+            more[number] = more.get(number, 0) + extra
+            left -= extra
+    return tuple(sorted(more.items()))
