@@ -23,6 +23,7 @@ the calls that went alone for plants that were refused for weeks; else 1.
 """
 
 import argparse
+import cProfile
 import json
 import os
 import random
@@ -78,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="the figures as JSON on stdout")
     parser.add_argument("--log", type=Path, help="write every request to this file")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
-    parser.add_argument("--profile", type=Path, help="write the first worker's profile to this file")
+    parser.add_argument("--profile", type=Path, help="write each worker's profile to this path and its number")
     parser.add_argument("--worker", nargs=4, metavar=("URL", "PORT", "HOME", "NUMBER"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -115,17 +116,29 @@ def work(options: argparse.Namespace) -> int:
         if not options.dense:
             make_thin(services, home)
         begun = time.process_time()
-        while clock.now() < end:
-            report = run_work(services, request=WorkRequest(stop_at=end, keep_up=True), build=False)
-            failures += report.failures
-            if clock.now() < end:
-                early += 1
-                clock.sleep(3600)
+        with _profiled(options):
+            while clock.now() < end:
+                report = run_work(services, request=WorkRequest(stop_at=end, keep_up=True), build=False)
+                failures += report.failures
+                if clock.now() < end:
+                    early += 1
+                    clock.sleep(3600)
     clock.close()
     told = {"cpu_s": time.process_time() - begun, "early": early, "failures": failures}
     told["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(told))
     return 0
+
+
+@contextmanager
+def _profiled(options: argparse.Namespace) -> Iterator[None]:
+    """Where the worker's time goes, written to a file if that is asked for."""
+    if options.profile is None:
+        yield
+        return
+    with cProfile.Profile() as profile:
+        yield
+    profile.dump_stats(f"{options.profile}-{options.worker[3]}")
 
 
 # The year --------------------------------------------------------------------------------------------------------
@@ -228,18 +241,13 @@ class _Crew:
         self._said = home / "workers.txt"
         options_of_all = [item for item in sys.argv[1:] if item != "--json"]
         self._command = [sys.executable, __file__, *options_of_all, "--worker", base_url, str(port), str(home)]
-        if options.profile is not None:
-            profiler = ["-m", "cProfile", "-o", str(options.profile)]
-            self._profiled: list[str] = [self._command[0], *profiler, *self._command[1:]]
-        else:
-            self._profiled = self._command
         self._started = 0
         self._running = [self._start() for _ in range(options.processes)]
 
     def _start(self) -> subprocess.Popen[str]:
         # One thread for data frames of a few rows: more would only get in each other's way.
         environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
-        command = [*(self._command if self._started else self._profiled), str(self._started)]
+        command = [*self._command, str(self._started)]
         self._started += 1
         with self._said.open("a") as said:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
