@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MEGABYTE: Final = 1_000_000
 
+MOST_NAMED: Final = 5
+"""Files that a message names."""
+
 HELP = """Write tables of the published warehouse to files: Parquet for BI and analysts, or CSV.
 
 Parquet: a folder per table, DIR/marts/fct_plant_day/year=2026/month=03/data.parquet (tables without a local date:
@@ -182,7 +185,7 @@ def _write_frames(
     dates: tuple[date | None, date | None],
     as_json: bool,
 ) -> None:
-    from pipelines.export.frames import FrameRequest, export_frames
+    from pipelines.export.frames import FrameRequest, export_frames, left_over
 
     request = FrameRequest(*what, *dates)
     say(f"Writing {request.frame} frames to {folder / request.frame}")
@@ -191,6 +194,9 @@ def _write_frames(
     if not results:
         say("No plant has 5-minute rows of these dates; `pvms load` reads them.")
     _tell(results, as_json)
+    if left := left_over(folder, request.frame, results):
+        shown = ", ".join(left[:MOST_NAMED]) + (" and more" if len(left) > MOST_NAMED else "")
+        say(f"{len(left)} files of earlier exports are left beside them: {shown}. Delete those that you don't want.")
 
 
 def _tell(results: "Sequence[TableExport]", as_json: bool) -> None:

@@ -46,7 +46,11 @@ def refile(
             return EXIT_USAGE
         with Services.open(settings, account_needed=False) as services:
             found = [each for each in corrections(services) if not plant or each.plant in plant]
-            for code in set(plant or ()) - {each.plant for each in found}:
+            known = set(services.lake.read("plants", ["plant_code"])["plant_code"]) if plant else set()
+            for code in sorted(set(plant or ()) - known):
+                say(f"There is no plant {code} here. `pvms sql` on raw.plants lists them.")
+                return EXIT_USAGE
+            for code in sorted(set(plant or ()) - {each.plant for each in found}):
                 say(f"Plant {code} is filed by the zone that is known of it. Correct its zone in PVMS_PLANTS_FILE.")
                 return EXIT_USAGE
             rows: list[dict[str, Any]] = [

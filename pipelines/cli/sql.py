@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import sys
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,9 @@ _ORDERS: Final = {
 }
 """Control characters, with which a text could move the cursor or rename the window."""
 
-HELP = """Run one SQL query on the published warehouse (DuckDB), read only.
+HELP = """Run one SQL query on the published warehouse (DuckDB), which it can't change.
+
+A `copy ... to` writes the file that it names.
 
 Prints a table on a terminal and CSV into a pipe; --format decides otherwise.
 
@@ -82,16 +85,35 @@ def write_rows(names: list[str], rows: list[tuple[Any, ...]], chosen: Format) ->
         writer.writerow(names)
         writer.writerows(rows)
     elif chosen is Format.JSON:
-        records = [{name: _finite(value) for name, value in zip(names, row, strict=True)} for row in rows]
-        json.dump(records, sys.stdout, default=str, indent=1)
+        keys = _keys(names)
+        records = [{key: _plain(value) for key, value in zip(keys, row, strict=True)} for row in rows]
+        json.dump(records, sys.stdout, default=str, indent=1, allow_nan=False)
         sys.stdout.write("\n")
     else:
         stdout.print(as_table(names, rows))
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _keys(names: list[str]) -> list[str]:
+    """The names, each once: of a join's two `plant_code` the second is `plant_code_1`, as DuckDB names such columns."""
+    keys: list[str] = []
+    for name in names:
+        number, key = 0, name
+        while key in keys or (number and key in names):
+            number += 1
+            key = f"{name}_{number}"
+        keys.append(key)
+    return keys
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity, and has one kind of number."""
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def as_table(names: list[str], rows: list[tuple[Any, ...]], title: str | None = None) -> Table:

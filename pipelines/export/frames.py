@@ -75,6 +75,13 @@ def export_frames(
         progress(request.frame, number, len(plants))
 
 
+def left_over(folder: Path, frame: str, written: Sequence[TableExport]) -> list[str]:
+    """Files that earlier exports of the frame left in `folder`/FRAME: of other plants, or in the other format."""
+    now = {each.path.name for each in written}
+    found = (folder / frame).glob("*") if (folder / frame).is_dir() else ()
+    return sorted(each.name for each in found if each.suffix in (".parquet", ".csv") and each.name not in now)
+
+
 def file_name(plant_code: str) -> str:
     """A plant's code as a file name on every system: `NE=1` is `NE%3D1`."""
     return quote(plant_code, safe="").replace(".", "%2E")

@@ -5,17 +5,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from statistics import median
 from typing import Any, Final
 
-from pipelines.report.sources import BY_DAY, CELLS, FEWEST_PEERS, PEERS_KM, PLANTS, Figures, Row
-
-ROUND_TRIP_DAYS: Final = 30
-"""A battery's round trip over fewer days is ruled by what it held at both ends (docs/figures.md 2)."""
+from pipelines.report.sources import BILLS, BY_DAY, CELLS, FEWEST_PEERS, PEERS_KM, PLANTS, Figures, Row
 
 MOST_PLANTS: Final = 60
 """Rows of the calendar and of the ranking; of a larger fleet those that need looking at."""
 
 MOST_ALARMS: Final = 50
+
+PEER_RATIO: Final = "peer_yield_ratio"
+"""What `kpi_gaps` calls the yield against that of the plants around."""
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Content:
     money: list[Row]
     bills: list[Row]
     inverters: list[Row]
+    inverters_seen: bool
     gaps: list[tuple[str, str, int]]
     batteries: list[Row]
     ranked: list[Row] = field(default_factory=list)
@@ -67,10 +69,11 @@ def content_of(figures: Figures, before: Figures, start: date, end: date) -> Con
         alarms=figures.alarms(),
         totals=_totals(plants, days),
         money=_money(plants),
-        bills=_bills(plants),
+        bills=figures.rows(BILLS),
         inverters=_inverters(plants),
+        inverters_seen=any(each["availability_days"] or each["completeness"] is not None for each in plants),
         gaps=_gaps(plants),
-        batteries=[_battery(each) for each in plants if each["has_battery"]],
+        batteries=_batteries(plants, figures.round_trips()),
         ranked=_ranked(plants),
         before=_change(plants, before.rows(PLANTS)),
     )
@@ -94,7 +97,8 @@ def _against_peers(plants: Sequence[Row], ratios: Mapping[str, float]) -> None:
         if each["peer_ratio_pct"] is None:
             known = each["latitude"] is not None and (each["latitude"], each["longitude"]) != (0, 0)
             few = f"fewer than {FEWEST_PEERS} others with a yield within {PEERS_KM} km"
-            each["peer_gap"] = few if known else "the plant's coordinates are unknown"
+            told = [reason for figure, reason in _reasons(each) if figure == PEER_RATIO]
+            each["peer_gap"] = told[0] if told else few if known else "the plant's coordinates are unknown"
 
 
 def _against_clear_sky(plants: Sequence[Row]) -> None:
@@ -147,7 +151,7 @@ def _totals(plants: Sequence[Row], days: Sequence[Row]) -> Row:
     return {
         **totals,
         "self_consumption_pct": 100 * used / behind if used is not None and behind else None,
-        "median_yield_a_day": sorted(yields)[len(yields) // 2] if yields else None,
+        "median_yield_a_day": median(yields) if yields else None,
         "plant_days": wanted,
         "plant_days_with_energy": sum(each["days_with_energy"] for each in plants),
         "provisional_days": sum(each["provisional_days"] for each in plants),
@@ -187,25 +191,11 @@ def _money(plants: Sequence[Row]) -> list[Row]:
         if each["revenue"] is None:
             continue
         currency = str(each["owner"].get("currency") or "")
-        row = found.setdefault(currency, {"currency": currency, "plants": 0, "days": 0, "revenue": 0.0, "energy": 0.0})
+        names = ("revenue_days", "revenue", "revenue_of_energy", "energy_with_revenue_kwh")
+        row = found.setdefault(currency, {"currency": currency, "plants": 0, **dict.fromkeys(names, 0)})
         row["plants"] += 1
-        row["days"] += each["revenue_days"]
-        row["revenue"] += each["revenue"]
-        row["energy"] += each["pv_energy_kwh"] or 0.0
-    return sorted(found.values(), key=lambda row: row["currency"])
-
-
-def _bills(plants: Sequence[Row]) -> list[Row]:
-    """What the owner's tariffs make of the days that have a meter's figures, by their currency."""
-    found: dict[str, Row] = {}
-    names = ("bill_days", "bill", "purchase_cost", "feed_in_earnings", "savings")
-    for each in plants:
-        if each["bill_days"]:
-            currency = str(each["tariff_currency"] or "")
-            row = found.setdefault(currency, {"currency": currency, "plants": 0, **dict.fromkeys(names, 0.0)})
-            row["plants"] += 1
-            for name in names:
-                row[name] += each[name] or 0.0
+        for name in names:
+            row[name] += each[name] or 0
     return sorted(found.values(), key=lambda row: row["currency"])
 
 
@@ -221,22 +211,14 @@ def _gaps(plants: Sequence[Row]) -> list[tuple[str, str, int]]:
     counted: Counter[tuple[str, str]] = Counter()
     for each in plants:
         counted.update((figure.replace("_", " "), reason) for figure, reason in _reasons(each))
-        if each["peer_gap"]:
-            counted["peer yield ratio", each["peer_gap"]] += 1
+        if each["peer_gap"] and (PEER_RATIO, each["peer_gap"]) not in _reasons(each):
+            counted[PEER_RATIO.replace("_", " "), each["peer_gap"]] += 1
     return [(figure, reason, number) for (figure, reason), number in counted.most_common()]
 
 
-def _battery(plant: Row) -> Row:
-    charged, discharged = plant["battery_charged_energy_kwh"], plant["battery_discharged_energy_kwh"]
-    why = None
-    if charged is None or discharged is None:
-        why = "the report has no battery figures"
-    elif plant["battery_days"] < ROUND_TRIP_DAYS:
-        why = f"needs {ROUND_TRIP_DAYS} days"
-    elif not charged:
-        why = "nothing was charged"
-    ratio = 100 * discharged / charged if why is None and charged and discharged is not None else None
-    return {**plant, "discharged_over_charged_pct": ratio, "battery_gap": why}
+def _batteries(plants: Sequence[Row], round_trips: Mapping[str, Sequence[float]]) -> list[Row]:
+    """Plants with a battery, what it took and gave, and the round trip of each of their batteries."""
+    return [{**each, "round_trips": round_trips.get(each["plant_code"], [])} for each in plants if each["has_battery"]]
 
 
 STATES: Final = {

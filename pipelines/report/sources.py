@@ -52,19 +52,15 @@ select
     sum(feed_in_energy_kwh) as feed_in_energy_kwh,
     sum(purchased_energy_kwh) as purchased_energy_kwh,
     sum(consumption_kwh) as consumption_kwh,
-    sum(self_used_pv_energy_kwh) filter (where pv_energy_kwh is not null) as self_used_pv_energy_kwh,
+    sum(self_used_pv_energy_kwh) filter (where pv_energy_kwh is not null and has_meter) as self_used_pv_energy_kwh,
     sum(pv_energy_kwh) filter (where self_used_pv_energy_kwh is not null and has_meter) as pv_behind_meter_kwh,
     sum(battery_charged_energy_kwh) as battery_charged_energy_kwh,
     sum(battery_discharged_energy_kwh) as battery_discharged_energy_kwh,
     count(battery_charged_energy_kwh) as battery_days,
     sum(revenue) as revenue,
     count(revenue) as revenue_days,
-    any_value(tariff_currency) as tariff_currency,
-    count(bill) as bill_days,
-    sum(bill) as bill,
-    sum(purchase_cost) filter (where bill is not null) as purchase_cost,
-    sum(feed_in_earnings) filter (where bill is not null) as feed_in_earnings,
-    sum(savings) as savings,
+    sum(revenue) filter (where pv_energy_kwh is not null) as revenue_of_energy,
+    sum(pv_energy_kwh) filter (where revenue is not null) as energy_with_revenue_kwh,
     100 * sum(up_kwp_h) filter (where availability_pct is not null)
         / nullif(sum(judged_kwp_h) filter (where availability_pct is not null), 0) as availability_pct,
     count(availability_pct) as availability_days,
@@ -77,6 +73,30 @@ select
     string_agg(distinct kpi_flags, '; ') as kpi_flags
 from days
 group by plant_code
+"""
+
+BILLS: Final = """
+select
+    coalesce(tariff_currency, '') as currency,
+    count(distinct plant_code) as plants,
+    count(*) as bill_days,
+    sum(bill) as bill,
+    sum(purchase_cost) as purchase_cost,
+    sum(feed_in_earnings) as feed_in_earnings,
+    sum(savings) as savings
+from days
+where bill is not null
+group by currency
+order by currency
+"""
+"""A plant's tariffs may change their currency within the dates."""
+
+_ROUND_TRIPS: Final = """
+select plant_code, arg_max(round_trip_pct, month_start) as round_trip_pct
+from marts.fct_battery_month
+where round_trip_pct is not null and round_trip_to between $start and $end
+group by plant_code, device_id
+order by plant_code, device_id
 """
 
 BY_DAY: Final = """
@@ -148,6 +168,13 @@ class Figures:
         """Specific yield over the median of the plants around, by plant; absent where there are too few."""
         found = self.rows(PEERS)
         return {row["plant_code"]: row["ratio"] for row in found if row["ratio"] is not None}
+
+    def round_trips(self) -> dict[str, list[float]]:
+        """Each battery's round trip in percent by the mart's rule, the last one that ends in the dates, by plant."""
+        found: dict[str, list[float]] = {}
+        for row in self.rows(_ROUND_TRIPS, start=self._values["start"], end=self._values["end"]):
+            found.setdefault(row["plant_code"], []).append(row["round_trip_pct"])
+        return found
 
     def alarms(self) -> list[Row]:
         """Alarms that were open at some time of the dates, open ones first, the gravest first."""

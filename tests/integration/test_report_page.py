@@ -38,12 +38,13 @@ create table marts.fct_plant_day as
         case when plant_code = 'P3' then 0.8e0 else 1.0e0 end as inverter_completeness,
         day = date '2026-06-30' as is_provisional, plant_code = 'P2' as has_battery, plant_code = 'P2' as has_meter,
         5.0e0 as feed_in_energy_kwh, 2.0e0 as purchased_energy_kwh, 9.0e0 as consumption_kwh,
-        case when plant_code = 'P2' then 12.0e0 end as self_used_pv_energy_kwh,
+        case plant_code when 'P2' then 12.0e0 when 'P3' then 5.0e0 end as self_used_pv_energy_kwh,
         case when plant_code = 'P2' then 8.0e0 end as battery_charged_energy_kwh,
         case when plant_code = 'P2' then 7.2e0 end as battery_discharged_energy_kwh,
-        case when plant_code in ('P1', 'P2') then 1.5e0 end as revenue,
+        case when plant_code = 'P1' and day > date '2026-06-10' then null
+            when plant_code in ('P1', 'P2') then 1.5e0 end as revenue,
         case when plant_code < 'P6' then 3.0e0 end as peer_specific_yield_kwh_kwp,
-        case when plant_code = 'P2' then 'CHF' end as tariff_currency,
+        case when plant_code = 'P2' then if(day > date '2026-06-20', 'HRK', 'CHF') end as tariff_currency,
         case when plant_code = 'P2' then 0.2e0 end as bill, case when plant_code = 'P2' then 0.6e0 end as purchase_cost,
         case when plant_code = 'P2' then 0.4e0 end as feed_in_earnings,
         case when plant_code = 'P2' then 2.5e0 end as savings,
@@ -56,10 +57,20 @@ create table marts.fct_plant_day as
         case when plant_code in ('P1', 'P6') then 25.0e0 end as clear_sky_energy_kwh,
         concat_ws(
             '; ', case when plant_code = 'P6' then 'pv_energy: no report' end,
-            case when plant_code not in ('P1', 'P6') then 'clear_sky_energy: no tilt and azimuth in the plants file' end
+            case when plant_code not in ('P1', 'P6')
+                then 'clear_sky_energy: no tilt and azimuth in the plants file' end,
+            case plant_code when 'P6' then 'peer_yield_ratio: fewer than 5 peers with a yield'
+                when 'P7' then 'peer_yield_ratio: no coordinates' end
         ) as kpi_gaps, null::varchar as kpi_flags,
         'final' as report_state, case when plant_code = 'P5' then 'denied' else 'final' end as history_state
     from staging.stg_plants, range(date '2026-06-01', date '2026-07-01', interval 1 day) as days (day);
+create table marts.fct_battery_month as
+    select 'P2' as plant_code, device_id, month::date as month_start, last_day(month) as round_trip_to,
+        round_trip_pct
+    from (
+        values (1, date '2026-05-01', 99.0e0), (1, date '2026-06-01', 90.0e0), (2, date '2026-06-01', 88.4e0),
+            (3, date '2026-06-01', null)
+    ) as months (device_id, month, round_trip_pct);
 create table staging.stg_alarms as
     select 'P1' as plant_code, 'INV <b>1</b>' as device_name, 'SN' as device_sn, 7 as alarm_id, $evil as alarm_name,
         'Süd & <i>' as alarm_cause, 1 as severity_code, 'critical' as severity,
@@ -143,7 +154,7 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     # Against the median that the facts have of the other plants around.
     assert "133 %" in reader.row("Plant 4")
     assert "67 %" in reader.row("Plant 2")
-    assert "coordinates are unknown" in reader.row("Plant 7")
+    assert "no coordinates" in reader.row("Plant 7")
     assert "50.0 %" in reader.row("Plant 2")
     assert "plane not verified" in reader.row("Plant 2")
     # 10 of 25 kWh a day; P6 has the bound but no energy.
@@ -152,10 +163,29 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     assert "no PV energy" in reader.row("Plant 6")
     assert "clear sky energy no tilt and azimuth in the plants file 5" in reader.row("clear sky energy")
     assert "0 of 30 days" in reader.row("Plant 6")
-    assert "EUR 45.00 150.00 1 30" in reader.row("EUR")
-    assert "90 %" in next(row for row in reader.rows if "Plant 2" in row and "240.0" in row)
+    # 1.5 for each of ten days, of 10 kWh each: days without revenue count in neither.
+    assert "EUR 15.00 150.00 1 10" in reader.row("EUR")
+    battery = next(row for row in reader.rows if "Plant 2" in row and "240.0" in row)
+    assert "90 %, 88 %" in re.sub(r"\s+", " ", battery)
     assert "no report 1" in reader.row("pv energy")
-    assert "CHF 6.00 18.00 12.00 75.00 1 30" in reader.row("CHF")
+    # A sum per currency, though it is one plant's.
+    assert "CHF 4.00 12.00 8.00 50.00 1 20" in reader.row("CHF")
+    assert "HRK 2.00 6.00 4.00 25.00 1 10" in reader.row("HRK")
+
+
+def test_tiles_are_of_like_plants(page: str) -> None:
+    tiles = dict(re.findall(r'class="tile"><span>(.*?)</span><b[^>]*>(.*?)</b>', page))
+    # Of 1, 2, 3, 4, 5 and 7 kWh/kWp.
+    assert tiles["Specific yield, median"] == "3.50"
+    # 12 of 20 kWh: P3 says what it used itself, though it has no meter.
+    assert tiles["Self-consumption"] == "60.0 %"
+
+
+def test_a_gap_is_told_once(page: str) -> None:
+    gaps = [re.sub(r"\s+", " ", row).strip() for row in Reader(page).rows if "peer yield ratio" in row]
+    for gap in ("peer yield ratio fewer than 5 peers with a yield 1", "peer yield ratio no coordinates 1"):
+        assert len([row for row in gaps if row.startswith(gap)]) == 1
+    assert len(gaps) == 2
 
 
 def test_inverters_that_were_down_are_there_with_what_they_lost(page: str) -> None:
@@ -173,6 +203,7 @@ def test_the_calendar_tells_holes_refusals_and_what_may_change(page: str) -> Non
 def test_dates_without_data_and_single_plants(home: Path) -> None:
     empty = invoke("--from", "2020-01-01", "--to", "2020-01-02")
     assert empty.exit_code == 0
+    assert "Nothing is known of these inverters" in empty.stdout
     assert "pvms load --from 2020-01-01" in empty.stdout
     single = invoke(*JUNE, "--plant", "P2", "--title", "<Hof>")
     assert "<title>&lt;Hof&gt;," in single.stdout

@@ -196,6 +196,7 @@ def test_the_commands_need_no_account_and_say_first_what_they_would_do(
     assert json.loads(going.stdout) == {"deleted": False, "rows": {HISTORY: 144, "plant_monthly": 4}}
     for wrong in (["forget"], ["forget", "--plant", "NE=1", "--before", "2026-06-02"], ["refile", "--plant", "NE=2"]):
         assert CliRunner().invoke(app, wrong).exit_code == 2
+    assert "no plant NE=3" in CliRunner().invoke(app, ["refile", "--plant", "NE=3"]).stderr
     assert filed(services.lake, "NE=1") == dict.fromkeys(days(), 24)
 
 

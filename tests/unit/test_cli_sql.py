@@ -60,6 +60,14 @@ def test_json_is_a_list_of_objects(option: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_json_keeps_every_column_and_is_json() -> None:
+    query = "select 1 as a, 2 as a, 3 as a_1, 4 as a, 1.5 as d, ['nan'::double, 2.5] as l, {'x': 'inf'::double} as s"
+    assert json.loads(invoke(query, "--json").stdout, parse_constant=pytest.fail) == [
+        {"a": 1, "a_2": 2, "a_1": 3, "a_3": 4, "d": 1.5, "l": [None, 2.5], "s": {"x": None}}
+    ]
+
+
+@pytest.mark.usefixtures("home")
 def test_a_table_for_people() -> None:
     result = invoke("select plant_name, kwh from energies", "--format", "table")
     assert "1,234.500" in result.stdout

@@ -9,7 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from pipelines.export.frames import FrameRequest, export_frames, file_name
+from pipelines.export.frames import FrameRequest, export_frames, file_name, left_over
 from pipelines.load.request import UsageError
 
 PLANT = "NE=1"
@@ -158,6 +158,14 @@ def test_pvoutput_says_what_was_consumed_only_where_it_is_known(
     finally:
         warehouse.execute("rollback")
     assert (line[4], line[5]) == (wh, w)
+
+
+def test_what_an_earlier_export_left_is_named(warehouse, tmp_path: Path) -> None:
+    written = list(export_frames(warehouse, FrameRequest("pvlib"), tmp_path, "parquet"))
+    assert left_over(tmp_path, "pvlib", written) == []
+    (tmp_path / "pvlib" / "NE%3D9.parquet").write_bytes(b"")
+    (tmp_path / "pvlib" / "NE%3D9.json").write_bytes(b"")
+    assert left_over(tmp_path, "pvlib", written) == ["NE%3D9.parquet"]
 
 
 def test_a_plant_that_is_not_there_is_named(warehouse, tmp_path: Path) -> None:
