@@ -35,7 +35,7 @@ from pipelines.planning.packing import lower_bound_history, pack_history
 from pipelines.planning.policy import Policy
 from pipelines.planning.reports import lower_bound_reports, pack_reports
 from pipelines.planning.waves import calls_a_day, capacity_of, due_cells, fresh_waves
-from pipelines.planning.worth import Piece, past_cells, pieces, report_lacks_data, scheduled
+from pipelines.planning.worth import Piece, followed, past_cells, pieces, report_lacks_data, scheduled
 from schemas.datasets import DATASETS
 
 DAY_SECONDS: Final = 86_400
@@ -138,8 +138,8 @@ class _Costing:
         for dataset in self.datasets:
             subjects = self.fleet.subjects(dataset, self.request.plants)
             parts = list(pieces({dataset: list(subjects.values())}, self.policy, now, oldest))
-            fresh = list(due_cells(scheduled(dataset, subjects.values(), self.policy, now), now))
-
+            wanted = followed(dataset, subjects.values(), self.policy)
+            fresh = list(due_cells(scheduled(dataset, wanted, self.policy, now), now))
             tallies[dataset] = self._tally(
                 dataset, subjects, self._past(parts, fresh, subjects), len(parts) + 1, exact=False
             )

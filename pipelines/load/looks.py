@@ -17,7 +17,17 @@ from pipelines.planning.again import due_on_schedule
 from pipelines.planning.cells import Cell, Subject, period_of, wanted_cells
 from pipelines.planning.policy import Policy
 from pipelines.planning.waves import KnownWaves, Wave, due_cells, next_due, reserve, waves_change_with
-from pipelines.planning.worth import Piece, Step, beyond, past_cells, pieces, report_lacks_data, scheduled, tier_of
+from pipelines.planning.worth import (
+    Piece,
+    Step,
+    beyond,
+    followed,
+    past_cells,
+    pieces,
+    report_lacks_data,
+    scheduled,
+    tier_of,
+)
 
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -174,9 +184,14 @@ class FreshLook:
         """The days of the last week and those to come, by the time they come due."""
         kept_for = waves_change_with(now)
         if kept_for != self._waves_of:
-            self._waves = scheduled(self.dataset, self.subjects.values(), self.policy, now, self._known_waves)
+            self._waves = scheduled(self.dataset, self._followed, self.policy, now, self._known_waves)
             self._waves_of, self._due_until = kept_for, EVER
         return self._waves
+
+    @cached_property
+    def _followed(self) -> Sequence[Subject]:
+        """Reckoned once, while the waves change several times a day."""
+        return followed(self.dataset, self.subjects.values(), self.policy)
 
 
 def _name(wave: Wave) -> WaveName:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Final, NamedTuple, cast
 
 from pipelines.planning.calendar import Period, first_of, period_window, periods_touching, today
@@ -50,6 +51,7 @@ class Subject:
     connected: date | None = None
 
 
+@cache
 def period_of(dataset: str) -> Period:
     """Return the period of one cell of a dataset; ValueError for datasets that have no past."""
     period = DATASETS[dataset].period
@@ -94,6 +96,7 @@ def _firsts(period: Period, zone: str, begin: date, end: date, now: datetime) ->
     return [first for first in periods_touching(period, begin, last) if period_window(period, first, zone).length]
 
 
+@cache
 def final_margin(dataset: str) -> timedelta:
     """Return how long after a period's end a read of it counts as final."""
     if dataset == "device_history":

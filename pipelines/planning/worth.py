@@ -87,19 +87,25 @@ def covered_by_realtime(samples: int, day_length: timedelta = timedelta(days=1))
     return samples >= WELL_COVERED_SHARE * (day_length / SLOT)
 
 
-def scheduled(
-    dataset: str, subjects: Iterable[Subject], policy: Policy, now: datetime, known: KnownWaves | None = None
-) -> list[Wave]:
-    """Return the waves of what the policy wants of these subjects, with each group's own freshness.
+def followed(dataset: str, subjects: Iterable[Subject], policy: Policy) -> list[Subject]:
+    """Return those of which the policy wants the dataset, each as if connected on the first date that it wants.
 
-    A group without a depth wants its fresh data all the same; one with a depth wants nothing before it. `known`
-    keeps waves from one reckoning for the same subjects to the next.
+    A group without a depth wants its fresh data all the same; one with a depth wants nothing before it.
     """
-    wanted = [
+    return [
         replace(subject, connected=policy.start(dataset, subject) or subject.connected)
         for subject in subjects
         if policy.wanted(dataset, subject)
     ]
+
+
+def scheduled(
+    dataset: str, wanted: Iterable[Subject], policy: Policy, now: datetime, known: KnownWaves | None = None
+) -> list[Wave]:
+    """Return the waves of `followed` subjects, with each group's own freshness.
+
+    `known` keeps waves from one reckoning for the same subjects to the next.
+    """
     return fresh_waves(dataset, wanted, now, lambda subject: policy.group_of(subject.plant_code).freshness_days, known)
 
 

@@ -16,6 +16,7 @@ from pipelines.planning.waves import calls_a_day, due_cells, fresh_waves, next_d
 from pipelines.planning.worth import (
     Step,
     covered_by_realtime,
+    followed,
     past_cells,
     pieces,
     report_lacks_data,
@@ -201,7 +202,7 @@ def test_fresh_data_respect_the_group():
     devices = [*fleet({"Europe/Madrid": 2}), Subject("9", "NE=9", 39, "Europe/Madrid")]
     lazy = Group("lazy", freshness_days=3, history_since=date(2026, 6, 12), device_types=frozenset({1}))
     policy = Policy(Group("default"), (PlantRule(("NE=9", "Europe/Madrid/1"), lazy),))
-    waves = scheduled("device_history", devices, policy, NOW)
+    waves = scheduled("device_history", followed("device_history", devices, policy), policy, NOW)
     assert {s.id: (w.last - w.first).days + 1 for w in waves for s in w.subjects} == {
         "Europe/Madrid/0": 1,
         "Europe/Madrid/1": 3,
