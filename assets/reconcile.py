@@ -1,10 +1,11 @@
 """Makes Dagster show what coverage says: plants as partitions, and which partitions are there.
 
 Coverage is the truth. Events that were lost (a killed run, an empty instance, another grain) are recorded anew, without
-a call; an asset that shows partitions of which nothing is there any more is wiped and recorded anew.
+a call, as is what is there and shown as failed, since a run that was to read it again was killed. An asset that shows
+partitions of which nothing is there any more is wiped and recorded anew.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +13,16 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.instance import kept_open
-from assets.partitions import PLANTS, PartitionPlan, partition_plan, partitions_lock, plan_file, read_key, settle_plan
+from assets.partitions import (
+    PLANTS,
+    PartitionPlan,
+    partition_plan,
+    partitions_lock,
+    partitions_of,
+    plan_file,
+    read_key,
+    settle_plan,
+)
 from assets.recording import INVENTORY, asset_key, partition_metadata, table_metadata
 from assets.unfinished import running
 from pipelines.lake.coverage import Coverage
@@ -122,6 +132,7 @@ def _status(asset: _Asset, found: Reconciled, progress: Progress | None, *, dry_
         if not dry_run:
             # Single partitions can't be taken back from SQLite.
             asset.instance.wipe_assets([asset_key(dataset)])
+    shown -= _failed(asset, complete.keys() & shown)
     missing = [(key, partition) for key, partition in complete.items() if key not in shown]
     if missing:
         found.recorded[dataset] = len(missing)
@@ -129,6 +140,15 @@ def _status(asset: _Asset, found: Reconciled, progress: Progress | None, *, dry_
         if progress is not None and done % PROGRESS_EVERY == 0:
             progress(f"{dataset} in Dagster", done, len(missing))
         _report(asset.instance, dataset, {**partition_metadata(partition), **REBUILT}, key)
+
+
+def _failed(asset: _Asset, keys: Collection[str]) -> set[str]:
+    """Partitions that Dagster shows red: it knows them, but the last run that was to bring them failed."""
+    if not keys:
+        return set()
+    definition = partitions_of(asset.dataset, asset.plan)
+    statuses = asset.instance.get_status_by_partition(asset_key(asset.dataset), list(keys), definition) or {}
+    return {key for key, status in statuses.items() if status is dg.AssetPartitionStatus.FAILED}
 
 
 def _is_of(plan: PartitionPlan, dataset: str, key: str) -> bool:

@@ -115,7 +115,7 @@ def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: C
 def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> Tick:
     """Start the next loop if there is an inventory and none runs."""
     if next_work(pvms.settings.home) is None:
-        return dg.SkipReason("No worker has listed the plants yet.")
+        return dg.SkipReason("Waits for the first run of the worker, which comes before the loop.")
     declare_failed(instance, unfinished(pvms.settings.home))
     full = lacks_room(pvms.settings.home)
     if full is not None:

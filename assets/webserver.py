@@ -30,6 +30,9 @@ RESTARTS: Final = 5
 RESTARTS_WITHIN_SECONDS: Final = 3600.0
 """More often than so it isn't started again: then somebody has to look."""
 
+LOOK_EVERY_SECONDS: Final = 15.0
+"""How often killed runs are looked for: a place in the queue is free again within a minute."""
+
 LOCATION: Final = ("-m", "assets.definitions")
 
 PATIENCE: Final = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}
@@ -93,8 +96,10 @@ def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]
             web = starting("dagster_webserver", "-h", HOST, "-p", str(chosen), *server.shared)
             kept += [Kept("Dagster's web server", web)]
             kept += [Kept("Dagster's daemon", starting("dagster._daemon", "run", *server.shared))]
+            killed = KilledRuns(settings)
             while True:
                 _look_after(kept, say)
+                killed.tell()
                 if sources.changed():
                     server.load_anew()
         except CannotGoOn as end:
@@ -103,6 +108,31 @@ def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]
             return 0
         finally:
             stop(children)
+
+
+class KilledRuns:
+    """Tells Dagster of runs whose process has gone, each once: its own watch sees only runs that it has launched.
+
+    A killed `pvms load` would keep its place in the queue for as long as no other load or sensor looks.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is told yet."""
+        self._settings = settings
+        self._told: set[str] = set()
+        self._next_look = 0.0
+
+    def tell(self) -> None:
+        """Look, if the time has come."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY_SECONDS
+        found = set(unfinished(self._settings.home)) - self._told
+        if found:
+            with open_instance(self._settings) as instance:
+                declare_failed(instance, found)
+            self._told |= found
 
 
 class Kept:

@@ -16,6 +16,7 @@ from assets.loading import register_plants
 from assets.partitions import partition_plan
 from assets.resources import Pvms
 from assets.unfinished import marked, unfinished
+from assets.webserver import KilledRuns
 from pipelines.lake.errors import LakeError
 from pipelines.lake.publish import open_published
 from pipelines.load.fleet import current_fleet
@@ -252,6 +253,17 @@ def test_a_killed_run_is_declared_failed_and_its_data_are_published(loaded: Benc
     assert (loaded.home / "warehouse.duckdb").stat().st_ino != before
     assert status_of(loaded, killed) is dg.DagsterRunStatus.FAILURE
     assert unfinished(loaded.home) == []
+
+
+def test_the_ui_tells_of_a_killed_load_though_no_other_load_comes(loaded: Bench) -> None:
+    killed, going_on = killed_run(loaded), killed_run(loaded)
+    watch = KilledRuns(loaded.settings)
+    with marked(loaded.home, going_on):
+        watch.tell()
+        assert status_of(loaded, killed) is dg.DagsterRunStatus.FAILURE
+        assert status_of(loaded, going_on) is dg.DagsterRunStatus.STARTED
+    # What it read is still to be published by the next one.
+    assert killed in unfinished(loaded.home)
 
 
 def test_a_run_that_goes_on_elsewhere_is_left_alone(loaded: Bench) -> None:

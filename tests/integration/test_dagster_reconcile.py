@@ -81,6 +81,28 @@ def test_an_empty_instance_shows_the_same_afterwards(loaded: Bench) -> None:
     assert matrix(loaded) == before
 
 
+def test_what_is_there_is_not_left_red_by_a_run_that_failed(loaded: Bench) -> None:
+    key, definition = f"{DAY}|{loaded.plant}", partitions_of("plant_hourly", partition_plan(loaded.settings))
+
+    @dg.asset(key=["raw", "plant_hourly"], partitions_def=definition)
+    def killed() -> None:
+        raise RuntimeError("killed")
+
+    def status() -> dg.AssetPartitionStatus | None:
+        found = loaded.instance.get_status_by_partition(killed.key, [key], definition)
+        assert found is not None
+        return found[key]
+
+    dg.materialize([killed], partition_key=key, instance=loaded.instance, raise_on_error=False)
+    assert status() is dg.AssetPartitionStatus.FAILED
+    now, calls = loaded.clock.now(), loaded.calls()
+    assert reconcile(loaded.settings, loaded.instance, now, dry_run=True).recorded == {"plant_hourly": 1}
+    assert reconcile(loaded.settings, loaded.instance, now).recorded == {"plant_hourly": 1}
+    assert status() is dg.AssetPartitionStatus.MATERIALIZED
+    assert not reconcile(loaded.settings, loaded.instance, now).differed
+    assert loaded.calls() == calls
+
+
 def test_what_is_not_there_is_shown_no_more(loaded: Bench) -> None:
     before = matrix(loaded)
     stray = f"{DAY - timedelta(days=400)}|{loaded.plant}"
