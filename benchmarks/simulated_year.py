@@ -219,7 +219,7 @@ def _run(options: argparse.Namespace, home: Path) -> Played:
             log_file=options.log,
         )
         with simulator if options.dense else Wire(simulator) as server:
-            crew = _Crew(options, server.base_url, keeper.port, home)
+            crew = _Crew(options, server.base_url, keeper, home)
             if options.faults == "on":
                 _kill_now_and_then(simulator, keeper, crew)
             workers = crew.wait()
@@ -236,13 +236,18 @@ def _run(options: argparse.Namespace, home: Path) -> Played:
 class _Crew:
     """The worker processes; one that was killed is replaced."""
 
-    def __init__(self, options: argparse.Namespace, base_url: str, port: int, home: Path) -> None:
+    def __init__(self, options: argparse.Namespace, base_url: str, keeper: Any, home: Path) -> None:
         self.kills = 0
         self._said = home / "workers.txt"
         options_of_all = [item for item in sys.argv[1:] if item != "--json"]
-        self._command = [sys.executable, __file__, *options_of_all, "--worker", base_url, str(port), str(home)]
+        self._command = [sys.executable, __file__, *options_of_all, "--worker", base_url, str(keeper.port), str(home)]
         self._started = 0
-        self._running = [self._start() for _ in range(options.processes)]
+        self._running: list[subprocess.Popen[str]] = []
+        while len(self._running) < options.processes:
+            self._running.append(self._start())
+            # Turns go by the order in which they connect, which is to be the same in every run.
+            while keeper.connected < len(self._running) and self._running[-1].poll() is None:
+                time.sleep(0.02)
 
     def _start(self) -> subprocess.Popen[str]:
         # One thread for data frames of a few rows: more would only get in each other's way.

@@ -64,6 +64,11 @@ class TimeKeeper:
         return self._moment
 
     @property
+    def connected(self) -> int:
+        """How many clients have connected so far, also those that have gone."""
+        return self._seen
+
+    @property
     def waiting(self) -> int:
         """How many clients wait just now."""
         return len(self._waiting)
@@ -126,7 +131,11 @@ class TimeKeeper:
         self._clients[client] = self._seen
         self._seen += 1
         self._selector.register(client, selectors.EVENT_READ)
-        client.sendall(_INSTANT.pack(self._now))
+        if self._in_turn:
+            # It is told the time when its turn comes: it would work beside the others before its first wait.
+            self._waiting[client] = (self._now, self._clients[client])
+        else:
+            client.sendall(_INSTANT.pack(self._now))
 
     def _hear(self, client: socket.socket) -> None:
         until = _receive(client)

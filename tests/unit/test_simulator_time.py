@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -88,14 +89,19 @@ def test_events_come_in_order_and_before_whoever_waits_for_their_instant(
     assert seen == [START + timedelta(minutes=30), START + timedelta(minutes=60)]
 
 
-def test_in_turn_only_one_client_works_at_a_time() -> None:
-    with TimeKeeper(START, clients=2, in_turn=True) as keeper:
-        first, second = SharedClock(keeper.port), SharedClock(keeper.port)
-        one, other = _in_background((first, 10), (second, 10))
-        one.join(300)
-        assert not one.is_alive() and other.is_alive()
+def test_in_turn_only_one_client_works_at_a_time_from_the_start() -> None:
+    with TimeKeeper(START, clients=2, in_turn=True) as keeper, ThreadPoolExecutor(2) as pool:
+        done, left = wait([pool.submit(SharedClock, keeper.port) for _ in range(2)], 300, FIRST_COMPLETED)
+        assert len(done) == len(left) == 1 and keeper.connected == 2 and keeper.waiting == 1
+        first = done.pop().result()
+        one = pool.submit(first.sleep, 10)
+        second = left.pop().result(300)
+        assert second.now() == START
+        other = pool.submit(second.sleep, 10)
+        one.result(300)
+        assert not other.done()
         first.close()
-        other.join(300)
+        other.result(300)
         assert second.now() == START + timedelta(seconds=10)
         second.close()
 
