@@ -83,6 +83,11 @@ sums as (
         sum(bill) as bill,
         sum(savings) as savings,
         count(bill) as bill_days,
+        any_value(tariff_currency)
+            filter (where coalesce(purchase_cost, feed_in_earnings, bill, savings) is not null) as tariff_currency,
+        -- Days of two currencies have no sum.
+        count(distinct coalesce(tariff_currency, ''))
+            filter (where coalesce(purchase_cost, feed_in_earnings, bill, savings) is not null) > 1 as currencies_differ,
         sum(co2_avoided_kg) as co2_avoided_kg,
         max(inputs_changed_at_utc) as inputs_changed_at_utc
     from days
@@ -164,10 +169,9 @@ select
     sums.battery_charged_energy_kwh,
     sums.battery_discharged_energy_kwh,
     sums.revenue,
-    sums.purchase_cost,
-    sums.feed_in_earnings,
-    sums.bill,
-    sums.savings,
+    {% for money in ['purchase_cost', 'feed_in_earnings', 'bill', 'savings', 'tariff_currency'] -%}
+    case when not sums.currencies_differ then sums.{{ money }} end as {{ money }},
+    {% endfor -%}
     sums.bill_days::integer as bill_days,
     sums.co2_avoided_kg,
     {% if period == 'month' -%}

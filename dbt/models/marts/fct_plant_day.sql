@@ -252,7 +252,10 @@ select
             when loss_is_unknown then 'lost_energy: no sister inverter and no irradiance to compare with'
         end,
         case
-            when has_meter and import_kwh is null then 'grid_import_from_counters: import counter of the meter not known'
+            when not has_meter or import_kwh is not null then null
+            when coalesce(meter_completeness, 0) = 0 then 'grid_import_from_counters: no 5-minute rows of the meter'
+            when has_meter
+                then 'grid_import_from_counters: import counter of the meter not known, or fewer than two readings'
         end
     ), '') as kpi_gaps,
     kpi_flags,

@@ -10,6 +10,12 @@ with hours as (
 
 ),
 
+storage as (
+
+    {{ ac_storage_by_plant() | indent }}
+
+),
+
 servers as (
 
     select
@@ -140,8 +146,11 @@ labelled as (
             when servers.hour_label = 'end'
                 then timezone(plants.time_zone, hours.collect_time_utc - interval 1 hour)::date
             else hours.local_date
-        end as interval_date
+        end as interval_date,
+        {{ ac_storage_kwh('hours', 'storage') | indent(8) }} as ac_storage_kwh
     from hours
+    left join storage
+        on hours.plant_code = storage.plant_code
     left join servers
         on hours.plant_code = servers.plant_code
     left join {{ ref('stg_plants') }} as plants
@@ -242,7 +251,7 @@ select
     coalesce(pv_yield_kwh, case when has_battery = false then inverter_yield_kwh end) as pv_energy_kwh,
     inverter_yield_kwh as ac_energy_kwh,
     ac_energy_from_counters_kwh,
-    inverter_yield_kwh - ac_energy_from_counters_kwh as ac_energy_difference_kwh,
+    inverter_yield_kwh - ac_storage_kwh - ac_energy_from_counters_kwh as ac_energy_difference_kwh,
     feed_in_energy_kwh,
     export_kwh as feed_in_from_counters_kwh,
     feed_in_energy_kwh - export_kwh as feed_in_difference_kwh,

@@ -10,6 +10,12 @@ with servers as (
 
 ),
 
+storage as (
+
+    {{ ac_storage_by_plant() | indent }}
+
+),
+
 counted as (
 
     select
@@ -24,17 +30,28 @@ counted as (
 
 ),
 
+hours as (
+
+    select
+        reported.*,
+        {{ ac_storage_kwh('reported', 'storage') | indent(8) }} as ac_storage_kwh
+    from {{ ref('stg_plant_hourly') }} as reported
+    left join storage
+        on reported.plant_code = storage.plant_code
+
+),
+
 compared as (
 
     select
         servers.server,
         hours.plant_code,
         hours.local_date,
-        sum(abs(hours.inverter_yield_kwh - if_start.counter_kwh)) as residual_if_start_kwh,
-        sum(abs(hours.inverter_yield_kwh - if_end.counter_kwh)) as residual_if_end_kwh,
+        sum(abs(hours.inverter_yield_kwh - hours.ac_storage_kwh - if_start.counter_kwh)) as residual_if_start_kwh,
+        sum(abs(hours.inverter_yield_kwh - hours.ac_storage_kwh - if_end.counter_kwh)) as residual_if_end_kwh,
         count(*) as hours_compared,
         max(hours.extracted_at_utc) as inputs_changed_at_utc
-    from {{ ref('stg_plant_hourly') }} as hours
+    from hours
     inner join servers
         on hours.plant_code = servers.plant_code
     inner join counted as if_start
@@ -45,7 +62,7 @@ compared as (
         on
             hours.plant_code = if_end.plant_code
             and hours.collect_time_utc - interval 1 hour = if_end.hour_start_utc
-    where hours.inverter_yield_kwh is not null
+    where hours.inverter_yield_kwh - hours.ac_storage_kwh is not null
     group by
         servers.server,
         hours.plant_code,
