@@ -73,12 +73,21 @@ flows as (
     select
         plant_code,
         local_date,
-        sum(in_kwh) filter (where kind = 'meter' and coalesce(meter_role, 'grid') = 'grid') as import_kwh,
-        sum(out_kwh) filter (where kind = 'meter' and coalesce(meter_role, 'grid') = 'grid') as export_kwh,
-        sum(night_in_kwh) filter (where kind = 'meter' and coalesce(meter_role, 'grid') = 'grid') as night_import_kwh,
+        -- Of several grid meters all must be known: the sum of some is no sum.
+        {% for flow, name in [('in', 'import'), ('out', 'export'), ('night_in', 'night_import')] -%}
+        case
+            when bool_and({{ flow }}_kwh is not null) filter (where is_at_the_grid)
+                then sum({{ flow }}_kwh) filter (where is_at_the_grid)
+        end as {{ name }}_kwh,
+        {% endfor -%}
         sum(night_in_kwh) filter (where kind = 'meter' and meter_role = 'generation') as auxiliary_kwh,
         max(inputs_changed_at_utc) as inputs_changed_at_utc
-    from {{ ref('int_flow_directed_day') }}
+    from (
+        select
+            *,
+            kind = 'meter' and coalesce(meter_role, 'grid') = 'grid' as is_at_the_grid
+        from {{ ref('int_flow_directed_day') }}
+    )
     group by
         plant_code,
         local_date
