@@ -214,6 +214,9 @@ def pvoutput_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, sin
     air = weather(connection, plant, since, until)["air_degc"]
     drawn = connection.execute(_CONSUMPTION, values).df().set_index("time")
     frame = frame.join(air).join(drawn)
+    # Midnight's reading closes the day before, and PVOutput would file that day's sum under the new one.
+    its_own = frame.index.tz_convert(plant.zone).date == pd.to_datetime(frame["local_date"]).dt.date.to_numpy()
+    frame = frame[its_own]
     local = frame.index.tz_convert(plant.zone)
     made = pd.DataFrame(
         {

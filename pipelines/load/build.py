@@ -1,5 +1,7 @@
 """Builds the warehouse beside the published one and publishes it: raw views, ops tables, dbt, rename."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,7 +17,7 @@ from pipelines.load.fleet import current_fleet
 from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
-from pipelines.settings import SettingsError
+from pipelines.settings import Settings, SettingsError
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
 
@@ -32,6 +34,7 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         TransformFailed: a dbt model or test failed; the published warehouse stays as it was.
     """
     watch = listener or Silent()
+    files = owner_files(services.settings)
     home, threads, memory = services.settings.home, services.settings.duckdb_threads, services.settings.duckdb_memory
     with build_lock(home):
         watch.progress("warehouse", 0, 3)
@@ -40,6 +43,7 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         transformed = run_dbt(home, threads=threads, memory_limit=memory)
         watch.progress("warehouse", 2, 3)
         publish(home, threads=threads, memory_limit=memory)
+        _owner_stamp(home).write_text(json.dumps(files), encoding="utf-8")
         _vacuum_now_and_then(services)
         watch.progress("warehouse", 3, 3)
     _tell_of_odd_data(home, transformed, watch)
@@ -62,10 +66,34 @@ def _vacuum_now_and_then(services: Services) -> None:
 
 
 def needs_build(services: Services, report: LoadReport) -> bool:
-    """Whether the published warehouse would change: something was read, or a fleet is known and there is none yet."""
+    """Whether the published warehouse would change.
+
+    Something was read, the owner has changed a file, or a fleet is known and there is no warehouse yet.
+    """
     if report.rows or report.cells:
         return True
-    return not paths_of(services.settings.home).published.exists() and current_fleet(services).listed_at is not None
+    if paths_of(services.settings.home).published.exists():
+        return owner_files_have_changed(services.settings)
+    return current_fleet(services).listed_at is not None
+
+
+def owner_files(settings: Settings) -> dict[str, str]:
+    """What the owner's files hold, as a digest of each that is set."""
+    paths = {name: getattr(settings, f"{name}_file") for name in ("plants", "devices", "tariffs", "targets")}
+    # One that isn't there is said by whoever reads it.
+    there = {name: path for name, path in paths.items() if path is not None and path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
+
+
+def owner_files_have_changed(settings: Settings) -> bool:
+    """Whether they hold something else than when the published warehouse was built."""
+    stamp = _owner_stamp(settings.home)
+    before = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
+    return owner_files(settings) != before
+
+
+def _owner_stamp(home: Path) -> Path:
+    return paths_of(home).state / "owner_files.json"
 
 
 def prepare(services: Services) -> None:

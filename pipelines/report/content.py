@@ -71,7 +71,7 @@ def content_of(figures: Figures, before: Figures, start: date, end: date) -> Con
         money=_money(plants),
         bills=figures.rows(BILLS),
         inverters=_inverters(plants),
-        inverters_seen=any(each["availability_days"] or each["completeness"] is not None for each in plants),
+        inverters_seen=any(each["availability_days"] or each["days_read"] for each in plants),
         gaps=_gaps(plants),
         batteries=_batteries(plants, figures.round_trips()),
         ranked=_ranked(plants),
@@ -228,6 +228,7 @@ STATES: Final = {
     "none": "nothing received",
     "deny": "refused by the vendor",
     "calm": "energy only, no 5-minute rows read",
+    "dusk": "5-minute rows are there, daylight isn't known",
 }
 """Kinds of cells in the calendar and their words."""
 
@@ -261,5 +262,5 @@ def _kind(cell: Row | None) -> str:
     if cell["is_provisional"]:
         return "soon"
     if cell["inverter_completeness"] is None:
-        return "calm"
+        return "dusk" if cell["history_state"] in ("final", "provisional") else "calm"
     return "good" if cell["inverter_completeness"] >= 0.95 else "part"

@@ -47,6 +47,7 @@ select
     sum(inverter_slots_received) / nullif(
         sum(inverter_slots_expected) filter (where inverter_slots_received is not null), 0
     ) as completeness,
+    count(*) filter (where history_state in ('final', 'provisional')) as days_read,
     count(*) filter (where is_provisional) as provisional_days,
     bool_or(has_battery) as has_battery,
     sum(feed_in_energy_kwh) as feed_in_energy_kwh,

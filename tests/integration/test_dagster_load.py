@@ -3,6 +3,7 @@
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -228,6 +229,29 @@ def test_an_interrupt_keeps_what_was_done(fresh: Bench, stage: str) -> None:
     assert len(fresh.events("plant_hourly")) == 1
 
 
+def test_changed_owner_files_are_published_without_a_call(world: World, fresh: Bench, tmp_path: Path) -> None:
+    fresh.load(DAY, DAY, datasets=("plant_daily",))
+    calls = fresh.calls()
+
+    def tariffs() -> int:
+        with open_published(fresh.home) as warehouse:
+            (count,) = warehouse.execute("select count(*) from ops.tariffs").fetchone() or (None,)
+            return int(count)
+
+    assert not fresh.load(DAY, DAY, datasets=("plant_daily",)).published
+    file = tmp_path / "tariffs.csv"
+    head = "plant_code,valid_from,valid_to,purchase_price_per_kwh\n"
+    file.write_text(f"{head}{fresh.plant},2025-01-01,2025-12-31,0.3\n", encoding="utf-8")
+    changed = replace(fresh, settings=replace(fresh.settings, tariffs_file=file))
+    assert changed.load(DAY, DAY, datasets=("plant_daily",)).published
+    assert tariffs() == 1
+    assert not changed.load(DAY, DAY, datasets=("plant_daily",)).published
+    # Taken away again, it is gone from the warehouse, too.
+    assert fresh.load(DAY, DAY, datasets=("plant_daily",)).published
+    assert tariffs() == 0
+    assert fresh.calls() == calls
+
+
 def killed_run(one: Bench) -> str:
     """Leave behind what a killed process leaves: a run that Dagster thinks is going on, and its lock file."""
     job = load_job(Pvms(one.settings, clock=one.clock))
@@ -255,15 +279,15 @@ def test_a_killed_run_is_declared_failed_and_its_data_are_published(loaded: Benc
     assert unfinished(loaded.home) == []
 
 
-def test_the_ui_tells_of_a_killed_load_though_no_other_load_comes(loaded: Bench) -> None:
-    killed, going_on = killed_run(loaded), killed_run(loaded)
-    watch = KilledRuns(loaded.settings)
-    with marked(loaded.home, going_on):
+def test_the_ui_tells_of_a_killed_load_though_no_other_load_comes(fresh: Bench) -> None:
+    killed, going_on = killed_run(fresh), killed_run(fresh)
+    watch = KilledRuns(fresh.settings)
+    with marked(fresh.home, going_on):
         watch.tell()
-        assert status_of(loaded, killed) is dg.DagsterRunStatus.FAILURE
-        assert status_of(loaded, going_on) is dg.DagsterRunStatus.STARTED
+        assert status_of(fresh, killed) is dg.DagsterRunStatus.FAILURE
+        assert status_of(fresh, going_on) is dg.DagsterRunStatus.STARTED
     # What it read is still to be published by the next one.
-    assert killed in unfinished(loaded.home)
+    assert killed in unfinished(fresh.home)
 
 
 def test_a_run_that_goes_on_elsewhere_is_left_alone(loaded: Bench) -> None:

@@ -130,6 +130,19 @@ def test_pvoutput_counts_the_day_in_wh_by_the_plants_clock(warehouse, tmp_path: 
     assert lines[-1] == "20251026,02:55,10750,3000,12667,4000,11.0,"
 
 
+def test_pvoutput_leaves_out_the_midnight_that_closes_the_day_before(warehouse, tmp_path: Path) -> None:
+    warehouse.execute("begin")
+    try:
+        warehouse.execute(
+            "update marts.fct_inverter_5min set collect_time_utc = timestamptz '2025-10-26 23:00:00+00' "
+            "where collect_time_utc = (select max(collect_time_utc) from marts.fct_inverter_5min)"
+        )
+        lines = written(warehouse, tmp_path, "pvoutput").read_text().splitlines()
+    finally:
+        warehouse.execute("rollback")
+    assert {line[:8] for line in lines[1:]} == {"20251026"}
+
+
 @pytest.mark.parametrize(
     ("change", "wh", "w"),
     [
