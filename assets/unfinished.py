@@ -4,6 +4,8 @@ Each run holds a lock file while it works. A file that nobody holds tells two th
 without finishing, so Dagster must not count it as running any more, and the warehouse may lag behind the lake.
 """
 
+import fcntl
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +34,10 @@ class Mark:
 def marked(home: Path, run_id: str) -> Iterator[Mark]:
     """Hold the lock file of a run. It stays, unlocked, if the run is killed or fails after it began to read."""
     mark = Mark(_folder(home) / f"{run_id}{SUFFIX}")
-    with FileLock(mark.path):
+    unseen = mark.path.with_suffix(".starting")
+    with FileLock(unseen):
+        # It gets its name once it is held: who looks in between would take it for that of a killed run.
+        unseen.replace(mark.path)
         try:
             yield mark
         except BaseException:
@@ -44,7 +49,7 @@ def marked(home: Path, run_id: str) -> Iterator[Mark]:
 
 def unfinished(home: Path) -> list[str]:
     """Ids of the runs that ended without finishing."""
-    return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if not _is_held(path)]
+    return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if _is_held(path) is False]
 
 
 def running(home: Path) -> list[str]:
@@ -94,11 +99,21 @@ def _folder(home: Path) -> Path:
     return folder
 
 
-def _is_held(path: Path) -> bool:
-    lock = FileLock(path, timeout=0)
+def _is_held(path: Path) -> bool | None:
+    """Whether a process holds the file; None if it is gone, because its run has just ended well.
+
+    It is never created: a run takes its file away while it holds it, and one made anew would tell of a killed run.
+    """
     try:
-        lock.acquire()
-    except Timeout:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    lock.release()
-    return False
+    else:
+        # Taken away after it was opened: what is held then has no name any more.
+        return False if os.fstat(descriptor).st_nlink else None
+    finally:
+        os.close(descriptor)
