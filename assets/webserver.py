@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.exc import OperationalError
+
 from assets.code_server import Sources, code_server_of
 from assets.home import FOLDER_VARIABLE, use_dagster_home
 from assets.instance import open_instance
@@ -129,10 +131,12 @@ class KilledRuns:
             return
         self._next_look = now + LOOK_EVERY_SECONDS
         found = set(unfinished(self._settings.home)) - self._told
-        if found:
-            with open_instance(self._settings) as instance:
-                declare_failed(instance, found)
-            self._told |= found
+        # A database that is busy too long must not end the UI: the next look tries again.
+        with suppress(OperationalError):
+            if found:
+                with open_instance(self._settings) as instance:
+                    declare_failed(instance, found)
+                self._told |= found
 
 
 class Kept:

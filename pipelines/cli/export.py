@@ -194,7 +194,8 @@ def _write_frames(
     if not results:
         say("No plant has 5-minute rows of these dates; `pvms load` reads them.")
     _tell(results, as_json)
-    if left := left_over(folder, request.frame, results):
+    # Who names plants knows that the others' files stay.
+    if not request.plants and (left := left_over(folder, request.frame, results)):
         shown = ", ".join(left[:MOST_NAMED]) + (" and more" if len(left) > MOST_NAMED else "")
         say(f"{len(left)} files of earlier exports are left beside them: {shown}. Delete those that you don't want.")
 

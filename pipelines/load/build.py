@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from pipelines.lake.database import build_lock
+from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import publish
 from pipelines.lake.transform import TransformReport, run_dbt
@@ -43,7 +44,7 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         transformed = run_dbt(home, threads=threads, memory_limit=memory)
         watch.progress("warehouse", 2, 3)
         publish(home, threads=threads, memory_limit=memory)
-        _owner_stamp(home).write_text(json.dumps(files), encoding="utf-8")
+        write_durably(_owner_stamp(home), json.dumps(files).encode())
         _vacuum_now_and_then(services)
         watch.progress("warehouse", 3, 3)
     _tell_of_odd_data(home, transformed, watch)

@@ -34,8 +34,9 @@ create table marts.fct_plant_day as
         10.0e0 as p0_kwp, pv_energy_kwh / p0_kwp as specific_yield_kwh_kwp,
         case when plant_code = 'P2' then 4.0e0 end as irradiation_kwh_m2, plant_code = 'P2' as pr_inputs_complete,
         case when plant_code = 'P2' then 50.0e0 end as pr_unverified_plane_pct,
-        case when plant_code = 'P3' then 80 else 100 end as inverter_slots_received, 100 as inverter_slots_expected,
-        case when plant_code = 'P3' then 0.8e0 else 1.0e0 end as inverter_completeness,
+        case plant_code when 'P3' then 80 when 'P7' then null else 100 end as inverter_slots_received,
+        100 as inverter_slots_expected,
+        case plant_code when 'P3' then 0.8e0 when 'P7' then null else 1.0e0 end as inverter_completeness,
         day = date '2026-06-30' as is_provisional, plant_code = 'P2' as has_battery, plant_code = 'P2' as has_meter,
         5.0e0 as feed_in_energy_kwh, 2.0e0 as purchased_energy_kwh, 9.0e0 as consumption_kwh,
         case plant_code when 'P2' then 12.0e0 when 'P3' then 5.0e0 end as self_used_pv_energy_kwh,
@@ -155,6 +156,7 @@ def test_figures_are_those_of_the_facts(page: str) -> None:
     assert "133 %" in reader.row("Plant 4")
     assert "67 %" in reader.row("Plant 2")
     assert "no coordinates" in reader.row("Plant 7")
+    assert "daylight not known" in reader.row("Plant 7")
     assert "50.0 %" in reader.row("Plant 2")
     assert "plane not verified" in reader.row("Plant 2")
     # 10 of 25 kWh a day; P6 has the bound but no energy.
@@ -196,7 +198,7 @@ def test_inverters_that_were_down_are_there_with_what_they_lost(page: str) -> No
 
 
 def test_the_calendar_tells_holes_refusals_and_what_may_change(page: str) -> None:
-    for kind, number in (("part", 29), ("deny", 30), ("soon", 6), ("good", 29 * 5)):
+    for kind, number in (("part", 29), ("deny", 30), ("soon", 6), ("good", 29 * 4), ("dusk", 29)):
         assert len(re.findall(f'class="cell {kind}"', page)) == number, kind
 
 
