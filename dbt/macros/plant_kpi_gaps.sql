@@ -32,7 +32,7 @@
     ] -%}
     {%- set alone = (
         'inverter_count < 2 and not has_emi',
-        "'no sister inverter and no irradiation sensor to compare with'"
+        "'no sister inverter and no irradiation sensor to compare with, so only days without any are known'"
     ) -%}
     {%- set unrated = (
         'not all_ratings_known',

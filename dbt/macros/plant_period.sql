@@ -36,7 +36,8 @@ sums as (
         arg_max(time_zone, local_date) as time_zone,
         min(day_start_utc) as first_day_start_utc,
         max(day_end_utc) as last_day_end_utc,
-        count(*) filter (where pv_energy_kwh is not null) as days_with_energy,
+        -- A day that still runs has not given its energy yet.
+        count(*) filter (where pv_energy_kwh is not null and is_running is distinct from true) as days_with_energy,
         count(*) filter (where is_provisional) as provisional_days,
         count(*) filter (where pr_inputs_complete) as pr_days,
         sum(pv_energy_kwh) as pv_energy_kwh,

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.lake.errors import LakeError, NoWarehouse
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
+from pipelines.lake.store import Lake
+from pipelines.load.owner_names import unknown_names
 from pipelines.northbound.client import LEDGER_FILE, Client
-from pipelines.settings import Settings
+from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
+from pipelines.settings import Settings, SettingsError
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
 from schemas.endpoints import READ_ENDPOINTS
 
@@ -54,6 +57,35 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
             for kind, count in sorted(without.items())
         )
         yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
+
+
+OWNER_FILES: Mapping[str, Callable[[Path | None], pl.DataFrame]] = {
+    "plants": read_plants_file,
+    "devices": read_devices_file,
+    "tariffs": read_tariffs_file,
+    "targets": read_targets_file,
+}
+
+
+def owner_files(settings: Settings) -> Iterator[Finding]:
+    """Whether each of the owner's files that is set can be read, and how many rows it has."""
+    for kind, read in OWNER_FILES.items():
+        path = getattr(settings, f"{kind}_file")
+        if path is None:
+            continue
+        try:
+            yield ok("owner files", f"{path}: {read(path).height} rows", about=kind)
+        except SettingsError as error:
+            yield fail(
+                "owner files", str(error), "Correct the file: nothing is loaded until it can be read.", about=kind
+            )
+
+
+def owner_names(settings: Settings, lake: Lake) -> Iterator[Finding]:
+    """Plants and devices that these files name and nobody ever listed."""
+    todo = "Compare with pvms sql 'select plant_code, plant_name from marts.dim_plant' (marts.dim_device for devices)."
+    for sentence in unknown_names(settings, lake):
+        yield warn("owner files", sentence, todo)
 
 
 def files(settings: Settings) -> Iterator[Finding]:

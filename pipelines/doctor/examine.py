@@ -26,6 +26,8 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
         return
     yield from machine.settings_found(settings)
     yield from machine.home(settings)
+    owners = list(data.owner_files(settings))
+    yield from owners
     live_plants = live_devices = pl.DataFrame()
     unreachable: set[str] = set()
     if not settings.accounts:
@@ -57,16 +59,21 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
                         live_plants = _both(live_plants, _with_zones(services, turn.plants))
                         live_devices = _both(live_devices, turn.devices)
         except (SettingsError, NorthboundError) as error:
-            yield fail("account", str(error), "Correct the account's settings.")
+            # What is wrong with a file of the owner's was said as such.
+            if str(error) not in {each.text for each in owners}:
+                yield fail("account", str(error), "Correct the account's settings.")
     if settings.home.is_dir():
-        yield from _of_the_home(settings, live_plants, live_devices)
+        files_are_read = all(each.level == "ok" for each in owners)
+        yield from _of_the_home(settings, live_plants, live_devices, look_at_names=files_are_read)
 
 
 def _both(known: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([known, more]) if known.width and more.width else known if known.width else more
 
 
-def _of_the_home(settings: Settings, live_plants: pl.DataFrame, live_devices: pl.DataFrame) -> Iterator[Finding]:
+def _of_the_home(
+    settings: Settings, live_plants: pl.DataFrame, live_devices: pl.DataFrame, *, look_at_names: bool
+) -> Iterator[Finding]:
     try:
         lake = Lake(settings.home)
         plants = listed(lake, "plants")
@@ -76,6 +83,8 @@ def _of_the_home(settings: Settings, live_plants: pl.DataFrame, live_devices: pl
         return
     yield from data.zones(plants if plants.height else live_plants)
     yield from data.devices(devices if devices.height else live_devices)
+    if look_at_names:
+        yield from data.owner_names(settings, lake)
     yield from data.files(settings)
 
 

@@ -73,7 +73,8 @@ order by slot
 
 # What the house draws is what the inverters give and the grid sends, less what is fed in and what storage on the AC
 # side takes; a hybrid's battery works before its inverter. Counters carry a figure over gaps; those that restart at
-# midnight say the day's energy themselves. Nothing is known where a meter's directions aren't, or a term is missing.
+# midnight say the day's energy themselves. Nothing is known where a meter's directions aren't, or a term is missing,
+# as on days when a hybrid took from the grid what passes no counter of its inverter.
 _CONSUMPTION: Final = f"""
 with flows as (
     select
@@ -126,10 +127,14 @@ select
     case when count(today_kwh) = count(*) then 1000 * sum(today_kwh) end as drawn_wh,
     case when count(drawn_kw) = count(*) then 1000 * sum(drawn_kw) end as drawn_w
 from filled
-where exists (
-    select 1 from marts.fct_meter_5min
-    where plant_code = $plant and local_date between $since and $until and coalesce(meter_role, 'grid') = 'grid'
-)
+where
+    exists (
+        select 1 from marts.fct_meter_5min
+        where plant_code = $plant and local_date between $since and $until and coalesce(meter_role, 'grid') = 'grid'
+    )
+    and local_date not in (
+        select local_date from marts.fct_data_quality_day where plant_code = $plant and hybrid_charged_from_grid
+    )
 group by slot, local_date
 order by slot
 """  # noqa: S608 (our own words)
@@ -206,7 +211,8 @@ def odse_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: 
 def pvoutput_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, since: date, until: date) -> Made:
     """PVOutput's addbatchstatus: date and time of the plant's clock, Wh of the day so far and W.
 
-    Consumption is there where the directions of all grid meters are known; degrees are the air's. PVOutput knows no
+    Consumption is there where the directions of all grid meters are known, and no hybrid charged from the grid on that
+    day; degrees are the air's. PVOutput knows no
     repeated hour: of two readings that show the same clock, the later one stands.
     """
     values = {"plant": plant.code, "since": since, "until": until}

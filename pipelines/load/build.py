@@ -15,6 +15,7 @@ from pipelines.lake.publish import publish
 from pipelines.lake.transform import TransformReport, run_dbt
 from pipelines.lake.warehouse import prepare_build
 from pipelines.load.fleet import current_fleet
+from pipelines.load.owner_names import unknown_names
 from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
@@ -48,6 +49,8 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
         _vacuum_now_and_then(services)
         watch.progress("warehouse", 3, 3)
     _tell_of_odd_data(home, transformed, watch)
+    for sentence in unknown_names(services.settings, services.lake):
+        watch.message(f"{sentence}.")
     return transformed
 
 

@@ -101,12 +101,16 @@ class Watcher(Silent):
 
     stages: list[str] = field(default_factory=list)
     partitions: list[CompletedPartition] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self.stages.append(stage)
 
     def completed(self, partition: CompletedPartition) -> None:
         self.partitions.append(partition)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 @cache

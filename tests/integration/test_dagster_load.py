@@ -246,6 +246,11 @@ def test_changed_owner_files_are_published_without_a_call(world: World, fresh: B
     assert changed.load(DAY, DAY, datasets=("plant_daily",)).published
     assert tariffs() == 1
     assert not changed.load(DAY, DAY, datasets=("plant_daily",)).published
+    # A plant that nobody knows is told of, for its rows count for nothing.
+    watcher = Watcher()
+    file.write_text(f"{head}elsewhere,2025-01-01,2025-12-31,0.3\n", encoding="utf-8")
+    assert changed.load(DAY, DAY, watcher, datasets=("plant_daily",)).published
+    assert [text for text in watcher.messages if "elsewhere" in text and "PVMS_TARIFFS_FILE" in text]
     # Taken away again, it is gone from the warehouse, too.
     assert fresh.load(DAY, DAY, datasets=("plant_daily",)).published
     assert tariffs() == 0

@@ -129,6 +129,21 @@ def test_a_refused_password_is_tried_once_and_again_only_when_told(world: World,
         assert "wrong-secret" not in each.output
 
 
+def test_a_slip_in_a_file_of_the_owners_is_said_as_such(world: World, folder: Path) -> None:
+    plants = folder / "plants.csv"
+    plants.write_text("plant_code,tilt\nNE=1,91\n", encoding="utf-8")
+    with Simulator(world) as simulator:
+        use(folder, simulator.base_url, further=f"PVMS_PLANTS_FILE={plants}\n")
+        wrong = doctor()
+        assert wrong.code == 1
+        assert (wrong.one("owner files", "plants")["level"], wrong.levels("account")) == ("fail", [])
+        assert "line 2" in wrong.one("owner files", "plants")["text"]
+        plants.write_text("plant_code,tilt\nNE=1,9\n", encoding="utf-8")
+        right = doctor()
+        assert right.one("owner files", "plants")["level"] == "ok"
+        assert right.one("login")["level"] == "ok"
+
+
 def test_a_used_up_quota_is_told_from_the_ledger(world: World, folder: Path) -> None:
     with Simulator(world) as simulator:
         use(folder, simulator.base_url)

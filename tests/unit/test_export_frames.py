@@ -42,6 +42,8 @@ create table marts.fct_battery_5min as
     select 'NE=1' as plant_code, 6 as device_id, 39 as device_type_id, date '2025-10-26' as local_date,
         timestamptz '2025-10-26 00:00:00+00' as collect_time_utc, 1.0 as battery_power_kw, 'daily' as counter_kind,
         1.0 as charge_counter_kwh, 0.0 as discharge_counter_kwh;
+create table marts.fct_data_quality_day as
+    select 'NE=1' as plant_code, date '2025-10-26' as local_date, false as hybrid_charged_from_grid;
 create table staging.stg_device_5min_emi as
     select 'NE=1' as plant_code, 7 as device_id, date '2025-10-26' as local_date,
         stamp + interval 3 seconds as collect_time_utc, 500.0 as irradiance_w_m2, 11.04 as temperature_degc,
@@ -157,6 +159,14 @@ def test_pvoutput_leaves_out_the_midnight_that_closes_the_day_before(warehouse, 
         (
             "update marts.fct_meter_5min set meter_role = 'load';update marts.fct_battery_5min set device_type_id = 41",
             "",
+            "",
+        ),
+        # What a hybrid took from the grid passes no counter of its inverter.
+        ("update marts.fct_data_quality_day set hybrid_charged_from_grid = true", "", ""),
+        (
+            "update marts.fct_data_quality_day set hybrid_charged_from_grid = true, local_date = local_date - 1;"
+            "update marts.fct_battery_5min set device_type_id = 41",
+            "5750",
             "",
         ),
     ],

@@ -1,201 +1,25 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook="{{ forget_changed_days(ref('int_day_signature')) }}"
-) }}
--- What each inverter did in daylight, as runs of neighbouring 5-minute slots of one kind, with what it gave and what
--- it could have given. Rules: docs/figures.md 2.
-with todo as (
-
-    {{ days_to_do(ref('int_day_signature'), 'all_rows') }}
-
-),
-
-to_read as (
-
-    {{ days_to_read('todo') }}
-
-),
-
-irradiance as (
-
-    {{ plant_irradiance('todo') }}
-
-),
-
-grid as (
-
-    select
-        plant_code,
-        local_date,
-        latitude,
-        longitude,
-        -- What nobody has asked for yet is not silence.
-        unnest(generate_series(
-            day_start_utc,
-            least(day_end_utc - interval 5 minutes, coalesce(asked_until_utc, day_end_utc)),
-            interval 5 minutes
-        )) as slot_utc
-    from todo
-
-),
-
-daylight as (
-
-    select
-        grid.plant_code,
-        grid.local_date,
-        grid.slot_utc,
-        irradiance.irradiance_w_m2,
-        row_number() over (
-            partition by grid.plant_code, grid.local_date
-            order by grid.slot_utc
-        ) as slot_number,
-        count(*) over (partition by grid.plant_code, grid.local_date) as slot_count
-    from {{ with_sun_elevation('grid', 'slot_utc') }} as grid
-    left join irradiance
-        on
-            grid.plant_code = irradiance.plant_code
-            and grid.slot_utc = irradiance.slot_utc
-    where
-        coalesce(
-            irradiance.irradiance_w_m2 >= {{ var('daylight_w_m2') }},
-            grid.sun_elevation_deg >= {{ var('daylight_degrees') }}
-        )
-
-),
-
-readings as (
-
-    {% for table, device_type_id, kind in five_minute_kinds() if kind == 'inverter' -%}
-    select
-        rows_read.plant_code,
-        rows_read.device_id,
-        rows_read.collect_time_utc,
-        time_bucket(interval 5 minutes, rows_read.collect_time_utc) as slot_utc,
-        rows_read.active_power_kw,
-        rows_read.inverter_state_code,
-        rows_read.total_yield_kwh
-    from {{ five_minutes(table) }} as rows_read
-    inner join to_read
-        on
-            rows_read.plant_code = to_read.plant_code
-            and rows_read.local_date = to_read.read_date
-    {% if not loop.last %}union all
-    {% endif %}
-    {%- endfor %}
-),
-
-counters as (
-
-    select
-        device_id,
-        collect_time_utc,
-        total_yield_kwh
-    from readings
-    where total_yield_kwh is not null
-
-),
-
-slots as (
-
-    select
-        daylight.*,
-        expected.device_id,
-        ratings.p0_kwp,
-        ratings.ac_kw,
-        ratings.ac_kw_is_rating,
-        readings.active_power_kw,
-        readings.inverter_state_code,
-        states.cause_group,
-        case
-            when readings.device_id is null then 'no data'
-            when readings.active_power_kw > 0 then 'up'
-            when states.availability_group in ('no data', 'down', 'excluded', 'standby') then states.availability_group
-            else 'unknown'
-        end as kind
-    from daylight
-    inner join {{ ref('int_inverter_expected') }} as expected
-        on
-            daylight.plant_code = expected.plant_code
-            and daylight.local_date = expected.local_date
-            and daylight.slot_utc >= coalesce(expected.owes_from_utc, daylight.slot_utc)
-            and daylight.slot_utc <= coalesce(expected.owes_until_utc, daylight.slot_utc)
-    left join {{ ref('int_inverter_rating') }} as ratings
-        on expected.device_id = ratings.device_id
-    left join (
-        select *
-        from readings
-        qualify row_number() over (
-            partition by device_id, slot_utc
-            order by collect_time_utc desc
-        ) = 1
-    ) as readings
-        on
-            expected.device_id = readings.device_id
-            and daylight.slot_utc = readings.slot_utc
-    left join {{ ref('dim_inverter_state') }} as states
-        on readings.inverter_state_code = states.inverter_state_code
-
-),
-
--- What the others of the plant give per kWp while nothing limits them.
-sisters as (
-
-    select
-        plant_code,
-        slot_utc,
-        median(active_power_kw / p0_kwp) as kw_per_kwp
-    from slots
-    where
-        kind = 'up'
-        and inverter_state_code = 512
-        and p0_kwp > 0
-    group by
-        plant_code,
-        slot_utc
-
-),
-
-reckoned as (
-
-    select
-        slots.*,
-        todo.inputs_changed_at_utc,
-        todo.signature,
-        case
-            when slots.kind = 'no data' then 'communication'
-            when slots.kind = 'up' and slots.inverter_state_code = 513 then 'power limit'
-            when slots.kind = 'up' and slots.inverter_state_code = 514 then 'derating'
-            when slots.kind = 'up' then 'running'
-            when slots.kind = 'unknown' then 'unknown'
-            else slots.cause_group
-        end as cause,
-        sisters.kw_per_kwp * slots.p0_kwp as sister_kw,
-        slots.irradiance_w_m2 / 1000 * slots.p0_kwp * todo.trailing_pr as sensor_kw
-    from slots
-    inner join todo
-        on
-            slots.plant_code = todo.plant_code
-            and slots.local_date = todo.local_date
-    left join sisters
-        on
-            slots.plant_code = sisters.plant_code
-            and slots.slot_utc = sisters.slot_utc
-
-),
-
-potentials as (
+{{ config(materialized='table') }}
+-- The runs of int_inverter_run_day, judged: how long a standby lasted, and what the counter did over a silence, from the
+-- reading before it to the reading after it, nights included. Rules: docs/figures.md 2.
+with runs as (
 
     select
         *,
-        -- Nobody is the sister of an inverter that runs unlimited itself.
-        coalesce(case when kind != 'up' or inverter_state_code != 512 then sister_kw end, sensor_kw) as potential_kw,
-        kind || ' ' || cause != lag(kind || ' ' || cause, 1, '') over (
-            partition by device_id, local_date
-            order by slot_number
-        ) as begins
-    from reckoned
+        -- A silence goes on over the night unless a reading of the counter lies between: that one parts it.
+        sent_as = 'no data'
+        and touches_morning
+        and coalesce(
+            lag(sent_as) over by_device = 'no data'
+            and lag(touches_evening) over by_device
+            and lag(local_date) over by_device = local_date - 1
+            and coalesce(counter_before_utc < lag(end_utc) over by_device, true),
+            false
+        ) as goes_on
+    from {{ ref('int_inverter_run_day') }}
+    window by_device as (
+        partition by plant_code, device_id
+        order by start_utc
+    )
 
 ),
 
@@ -203,64 +27,30 @@ numbered as (
 
     select
         *,
-        sum(begins::integer) over (
-            partition by device_id, local_date
-            order by slot_number
-        ) as run_number
-    from potentials
-
-),
-
-runs as (
-
-    select
-        plant_code,
-        local_date,
-        device_id,
-        run_number::integer as run_number,
-        any_value(kind) as kind,
-        any_value(cause) as cause,
-        mode(inverter_state_code) as inverter_state_code,
-        min(slot_utc) as start_utc,
-        max(slot_utc) + interval 5 minutes as end_utc,
-        count(*) as slots,
-        min(slot_number) = 1 as touches_morning,
-        max(slot_number) = any_value(slot_count) as touches_evening,
-        sum(coalesce(active_power_kw, 0)) / 12 as own_kwh,
-        sum(potential_kw) / 12 as potential_kwh,
-        count(potential_kw) as potential_slots,
-        sum(potential_kw - active_power_kw) filter (where active_power_kw < 0.95 * potential_kw) / 12 as below_kwh,
-        count(*) filter (where ac_kw_is_rating and inverter_state_code = 512 and active_power_kw >= 0.99 * ac_kw)
-            as clipped_slots,
-        sum(greatest(sensor_kw - active_power_kw, 0)) filter (
-            where ac_kw_is_rating and inverter_state_code = 512 and active_power_kw >= 0.99 * ac_kw
-        ) / 12 as clipped_kwh,
-        any_value(ac_kw_is_rating) as clipping_is_known,
-        any_value(inputs_changed_at_utc) as inputs_changed_at_utc,
-        any_value(signature) as signature
-    from numbered
-    group by
-        plant_code,
-        local_date,
-        device_id,
-        run_number
-
-),
-
-bridged as (
-
-    select
-        runs.*,
-        after.total_yield_kwh - before.total_yield_kwh as counter_step_kwh
+        case when potential_slots >= 0.8 * slots then potential_kwh * slots / potential_slots end as whole_kwh,
+        sum((not goes_on)::integer) over (
+            partition by plant_code, device_id
+            order by start_utc
+        ) as gap_number
     from runs
-    asof left join counters as before
-        on
-            runs.device_id = before.device_id
-            and runs.start_utc > before.collect_time_utc
-    asof left join counters as after
-        on
-            runs.device_id = after.device_id
-            and runs.end_utc <= after.collect_time_utc
+
+),
+
+gaps as (
+
+    select
+        *,
+        sum(slots) over by_gap as gap_slots,
+        sum(potential_slots) over by_gap as gap_potential_slots,
+        sum(potential_kwh) over by_gap as gap_potential_kwh,
+        case when bool_and(whole_kwh is not null) over by_gap then sum(whole_kwh) over by_gap end as gap_whole_kwh,
+        last_value(counter_after_kwh) over by_gap - first_value(counter_before_kwh) over by_gap as counter_step_kwh
+    from numbered
+    window by_gap as (
+        partition by plant_code, device_id, gap_number
+        order by start_utc
+        rows between unbounded preceding and unbounded following
+    )
 
 ),
 
@@ -270,10 +60,10 @@ shares as (
         *,
         -- The counter's step begins one slot before the gap. What part of the potential is known stands for all of it.
         case
-            when kind = 'no data' and potential_slots >= 0.8 * slots and potential_kwh > 0
-            then counter_step_kwh / (potential_kwh * slots / potential_slots * (slots + 1) / slots)
+            when sent_as = 'no data' and gap_potential_slots >= 0.8 * gap_slots and gap_potential_kwh > 0
+            then counter_step_kwh / (gap_potential_kwh / gap_potential_slots * (gap_slots + 1))
         end as counter_share
-    from bridged
+    from gaps
 
 )
 
@@ -285,25 +75,32 @@ select
     start_utc,
     end_utc,
     slots,
-    kind as sent_as,
+    sent_as,
     case
-        when kind = 'standby' then if(slots * 5 > 30, 'down', 'excluded')
-        when kind = 'no data' and counter_share >= 0.8 then 'up'
-        when kind = 'no data' and counter_share between 0 and 0.05 then 'down'
-        when kind = 'no data' then 'unknown'
-        else kind
+        when sent_as = 'standby' then if(slots * 5 > 30, 'down', 'excluded')
+        when sent_as = 'no data' and counter_share >= 0.8 then 'up'
+        when sent_as = 'no data' and counter_share between 0 and 0.05 then 'down'
+        when sent_as = 'no data' then 'unknown'
+        else sent_as
     end as availability,
     case
-        when kind = 'standby' and slots * 5 <= 30 then 'starting'
-        when kind = 'no data' and counter_share between 0 and 0.05 then 'silent and down'
-        else cause
+        when sent_as = 'standby' and slots * 5 <= 30 then 'starting'
+        when sent_as = 'no data' and counter_share between 0 and 0.05 then 'silent and down'
+        else sent_cause
     end as cause_group,
     inverter_state_code,
     touches_morning,
     touches_evening,
-    own_kwh,
-    case when potential_slots >= 0.8 * slots then potential_kwh * slots / potential_slots end as potential_kwh,
-    counter_step_kwh,
+    -- Who is silent tells no power: the counter's step over the gap, shared out by what each part could have given, else
+    -- by length.
+    case
+        when sent_as != 'no data' then own_kwh
+        when counter_step_kwh >= 0
+        then counter_step_kwh * gap_slots / (gap_slots + 1)
+            * coalesce(whole_kwh / nullif(gap_whole_kwh, 0), slots / gap_slots)
+    end as own_kwh,
+    whole_kwh as potential_kwh,
+    case when sent_as = 'no data' then counter_step_kwh end as counter_step_kwh,
     counter_share,
     below_kwh,
     clipped_slots,

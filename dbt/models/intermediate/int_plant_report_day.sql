@@ -167,6 +167,8 @@ joined as (
         reports.revenue,
         reports.implausible,
         reports.extracted_at_utc,
+        -- A report that was read before its day was over says how far the day had come.
+        coalesce(reports.extracted_at_utc < days.day_end_utc, false) as is_running,
         -- A plant whose devices are not known may have a battery. What charges has one, listed or not.
         case
             when reports.charged_energy_kwh > 0 or reports.discharged_energy_kwh > 0 then true
@@ -276,6 +278,7 @@ judged as (
         -- Nobody tells the completeness of the report's irradiation.
         coalesce(
             pv_energy_kwh is not null
+            and not is_running
             and irradiation_kwh_m2 > 0
             and (
                 not history_is_loaded
@@ -322,6 +325,9 @@ select
     irradiation_source,
     case when irradiation_source in ('irradiance', 'sensor_counter') then emi_device_id end as irradiation_device_id,
     irradiation_completeness,
+    irradiance_sum_kwh_m2 as irradiation_from_irradiance_kwh_m2,
+    counter_kwh_m2 as irradiation_from_counter_kwh_m2,
+    irradiance_sum_kwh_m2 - counter_kwh_m2 as irradiation_difference_kwh_m2,
     case when plane_is_poa then pr_pct end as pr_poa_pct,
     case when not plane_is_poa then pr_pct end as pr_unverified_plane_pct,
     pr_vendor_pct,
@@ -352,6 +358,7 @@ select
     coalesce(history_state, 'missing') as history_state,
     coalesce(report_state, 'missing') not in ('final', 'empty', 'denied')
         or coalesce(history_state = 'provisional', false) as is_provisional,
+    is_running,
     nullif(concat_ws(
         '; ',
         case
@@ -361,12 +368,23 @@ select
         case when p0_kwp is null then 'specific_yield: no capacity' end,
         case
             when irradiation_kwh_m2 is null then 'performance_ratio: no irradiation'
+            when is_running then 'performance_ratio: the report was read before the day was over'
             when not pr_inputs_complete then 'performance_ratio: energy or irradiation not complete'
+            when p0_kwp is null then 'performance_ratio: no capacity'
         end,
         case
             when has_meter is null then 'self_consumption: devices not known'
             when not has_meter then 'self_consumption: no meter'
             when self_used_pv_energy_kwh is null then 'self_consumption: no meter figures in the report'
+            when pv_energy_kwh is null then 'self_consumption: no PV energy known'
+            when pv_energy_kwh = 0 then 'self_consumption: no PV energy on that day'
+        end,
+        case
+            when has_meter is null then 'self_sufficiency: devices not known'
+            when not has_meter then 'self_sufficiency: no meter'
+            when self_provided_energy_kwh is null or consumption_kwh is null
+                then 'self_sufficiency: no meter figures in the report'
+            when consumption_kwh = 0 then 'self_sufficiency: nothing was consumed on that day'
         end,
         case
             when has_inverter = false then 'completeness: no inverter'

@@ -71,6 +71,12 @@ select
     flows.counter_falls,
     flows.counter_kind,
     {{ share('flows.power_rows', 'days.day_slots') }} as completeness,
+    coalesce(
+        case
+            when reports.charged_energy_kwh is not null then reports.extracted_at_utc
+            else flows.inputs_changed_at_utc
+        end < days.day_end_utc, false
+    ) as is_running,
     greatest(reports.extracted_at_utc, flows.inputs_changed_at_utc) as inputs_changed_at_utc
 from keys
 left join {{ ref('int_plant_day') }} as days

@@ -35,7 +35,9 @@ ends as (
 
     select *
     from running
-    where last_soc_pct is not null
+    where
+        last_soc_pct is not null
+        and is_running is distinct from true
     qualify row_number() over (
         partition by device_id, month_start
         order by local_date desc
@@ -74,13 +76,14 @@ select
     any_value(days.time_zone) as time_zone,
     min(days.day_start_utc) as first_day_start_utc,
     max(days.day_end_utc) as last_day_end_utc,
-    count(*)::integer as days_with_energy,
-    {{ share('count(*)', 'day(last_day(days.month_start))') }} as completeness,
+    -- A day that still runs has not given its energy yet.
+    count(*) filter (where days.is_running is distinct from true)::integer as days_with_energy,
+    {{ share('count(*) filter (where days.is_running is distinct from true)', 'day(last_day(days.month_start))') }} as completeness,
     sum(days.charge_energy_kwh) as charge_energy_kwh,
     sum(days.discharge_energy_kwh) as discharge_energy_kwh,
     sum(days.charge_from_counter_kwh) as charge_from_counter_kwh,
     sum(days.discharge_from_counter_kwh) as discharge_from_counter_kwh,
-    count(*) filter (where days.discharge_energy_kwh < 0.1)::integer as idle_days,
+    count(*) filter (where days.discharge_energy_kwh < 0.1 and days.is_running is distinct from true)::integer as idle_days,
     sum(days.cycles) as cycles,
     any_value({{ percent('round_trips.discharged_kwh', 'round_trips.charged_kwh') }}) as round_trip_pct,
     any_value(round_trips.round_trip_from) as round_trip_from,

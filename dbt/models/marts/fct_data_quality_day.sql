@@ -1,3 +1,4 @@
+{%- set from_grid = 'the battery charged from the grid' -%}
 -- How far a plant's day can be trusted: what was expected and came, and where independent sources of one energy differ.
 with inverters as (
 
@@ -41,6 +42,7 @@ batteries as (
         -- Storage at the AC side (41) works behind the inverters' counters, a hybrid's battery (39) before them.
         sum(charge_energy_kwh - discharge_energy_kwh) filter (where device_type_id = 41) as ac_storage_kwh,
         bool_or(device_type_id = 41) as is_ac_coupled,
+        sum(charge_energy_kwh) filter (where device_type_id = 39) as hybrid_charge_kwh,
         sum(night_charge_from_counter_kwh) as night_charge_kwh,
         sum(counter_falls) as counter_falls
     from {{ ref('fct_battery_day') }}
@@ -136,7 +138,8 @@ balances as (
 ),
 
 -- What a hybrid's battery takes from the grid passes no counter of the inverter: the balance lacks an input. In the dark
--- nothing else can charge it, and what remains below zero is nothing else.
+-- nothing else can charge it, and what remains below zero is nothing else. A tenth of a kWh may be what a battery keeps
+-- itself going with.
 conversion as (
 
     select
@@ -148,14 +151,111 @@ conversion as (
             when dc_kwh is null then 'the counters of the inputs are not known'
             when not is_hybrid then null
             when loss_kwh is null then 'the counters of the battery are not known'
+            when night_charge_kwh > 0.1 then '{{ from_grid }}'
             when
                 coalesce(inverter_completeness, 0) < {{ var('complete_share') }}
                 or coalesce(battery_completeness, 0) < {{ var('complete_share') }}
             then 'rows of inverters and batteries are not both complete'
-            -- A tenth of a kWh may be what a battery keeps itself going with.
-            when night_charge_kwh > 0.1 or loss_kwh < -0.1 then 'the battery charged from the grid'
+            when loss_kwh < -0.1 then '{{ from_grid }}'
         end as gap
     from balances
+
+),
+
+-- What the inverters themselves reported against the plant's report. A hybrid's battery that charges from the grid lowers
+-- the plant's AC energy, and not what its inverter reports, by at most what it charged.
+agreement as (
+
+    select
+        plant_code,
+        local_date,
+        reported_kwh,
+        ac_energy_kwh - reported_kwh as residual_kwh,
+        case
+            when ac_energy_kwh < reported_kwh then least(0, ac_energy_kwh - reported_kwh + hybrid_charge_kwh)
+            else ac_energy_kwh - reported_kwh
+        end as unexplained_kwh
+    from (
+        select
+            days.plant_code,
+            days.local_date,
+            days.ac_energy_kwh,
+            device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0) as reported_kwh,
+            coalesce(batteries.hybrid_charge_kwh, 0) as hybrid_charge_kwh
+        from days
+        left join device_reports
+            on
+                days.plant_code = device_reports.plant_code
+                and days.local_date = device_reports.local_date
+        left join batteries
+            on
+                days.plant_code = batteries.plant_code
+                and days.local_date = batteries.local_date
+    )
+
+),
+
+-- In a polar night inverters owe nothing; of meters and batteries the least that is known (least() passes over nulls).
+owed as (
+
+    select
+        days.plant_code,
+        days.local_date,
+        case when coalesce(equipment.has_inverter, false) then 'inverters' else 'meters and batteries' end as who,
+        case
+            when equipment.has_inverter and expected.sun_stays_down then 1
+            when equipment.has_inverter then days.inverter_completeness
+            else least(days.meter_completeness, days.battery_completeness)
+        end as share
+    from days
+    left join equipment
+        on days.plant_code = equipment.plant_code
+    left join expected
+        on
+            days.plant_code = expected.plant_code
+            and days.local_date = expected.local_date
+
+),
+
+-- Why a day can't be trusted; without a reason it can.
+trust as (
+
+    select
+        days.plant_code,
+        days.local_date,
+        nullif(concat_ws(
+            '; ',
+            case
+                when days.report_state is distinct from 'final'
+                    then 'the daily report is ' || coalesce(days.report_state, 'missing')
+                -- A report that came back without a figure is final and tells of nothing: an empty answer is not zero.
+                when
+                    coalesce(
+                        days.pv_energy_kwh, days.ac_energy_kwh, days.feed_in_energy_kwh, days.purchased_energy_kwh,
+                        days.consumption_kwh
+                    ) is null
+                    then 'the daily report tells of no energy'
+            end,
+            case
+                when owed.share is null then 'completeness of the 5-minute rows is not known'
+                when owed.share < {{ var('complete_share') }}
+                    then format('{:.1f} % of the rows of {} came', floor(1000 * owed.share) / 10, owed.who)
+            end,
+            case when days.history_state = 'provisional' then 'the 5-minute history is provisional' end,
+            case
+                when abs(agreement.unexplained_kwh) > greatest(1, 0.01 * abs(days.ac_energy_kwh))
+                    then format('reports of plant and inverters differ by {:.1f} kWh', abs(agreement.unexplained_kwh))
+            end
+        ), '') as distrust_reasons
+    from days
+    left join owed
+        on
+            days.plant_code = owed.plant_code
+            and days.local_date = owed.local_date
+    left join agreement
+        on
+            days.plant_code = agreement.plant_code
+            and days.local_date = agreement.local_date
 
 )
 
@@ -188,39 +288,21 @@ select
     days.ac_energy_kwh,
     inverters.counter_kwh - coalesce(batteries.ac_storage_kwh, 0) as ac_energy_from_counters_kwh,
     days.ac_energy_kwh - (inverters.counter_kwh - coalesce(batteries.ac_storage_kwh, 0)) as ac_energy_residual_kwh,
-    device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0) as ac_energy_from_device_reports_kwh,
-    days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0))
-        as device_report_residual_kwh,
+    agreement.reported_kwh as ac_energy_from_device_reports_kwh,
+    agreement.residual_kwh as device_report_residual_kwh,
     inverters.power_integral_residual_kwh,
     days.feed_in_energy_kwh - days.grid_export_from_counters_kwh as feed_in_residual_kwh,
     days.purchased_energy_kwh - days.grid_import_from_counters_kwh as purchase_residual_kwh,
     days.battery_charged_energy_kwh - batteries.charge_kwh as battery_charge_residual_kwh,
     days.battery_discharged_energy_kwh - batteries.discharge_kwh as battery_discharge_residual_kwh,
     case when conversion.gap is null then conversion.loss_kwh end as conversion_loss_kwh,
+    coalesce(conversion.gap = '{{ from_grid }}', false) as hybrid_charged_from_grid,
     (coalesce(inverters.counter_falls, 0) + coalesce(batteries.counter_falls, 0))::integer as counter_falls,
     days.implausible,
     nullif(concat_ws('; ', days.kpi_gaps, 'conversion_loss: ' || conversion.gap), '') as kpi_gaps,
     days.kpi_flags,
-    -- A report that came back empty, or without a figure, is final and tells of nothing: an empty answer is not zero, so
-    -- it is no reason to trust a day.
-    days.report_state = 'final'
-    and coalesce(
-        days.pv_energy_kwh, days.ac_energy_kwh, days.feed_in_energy_kwh, days.purchased_energy_kwh, days.consumption_kwh
-    ) is not null
-    and coalesce(
-        case
-            -- In a polar night inverters owe nothing.
-            when equipment.has_inverter and expected.sun_stays_down then 1
-            when equipment.has_inverter then days.inverter_completeness
-            -- The least that is known: DuckDB's least() passes over nulls.
-            else least(days.meter_completeness, days.battery_completeness)
-        end >= {{ var('complete_share') }}, false
-    )
-    and not days.is_provisional
-    and coalesce(
-        abs(days.ac_energy_kwh - (device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0)))
-        <= greatest(1, 0.01 * abs(days.ac_energy_kwh)), true
-    ) as can_be_trusted,
+    trust.distrust_reasons is null as can_be_trusted,
+    trust.distrust_reasons,
     days.inputs_changed_at_utc
 from days
 left join conversion
@@ -231,10 +313,6 @@ left join inverters
     on
         days.plant_code = inverters.plant_code
         and days.local_date = inverters.local_date
-left join device_reports
-    on
-        days.plant_code = device_reports.plant_code
-        and days.local_date = device_reports.local_date
 left join batteries
     on
         days.plant_code = batteries.plant_code
@@ -243,8 +321,14 @@ left join expected
     on
         days.plant_code = expected.plant_code
         and days.local_date = expected.local_date
-left join equipment
-    on days.plant_code = equipment.plant_code
+left join agreement
+    on
+        days.plant_code = agreement.plant_code
+        and days.local_date = agreement.local_date
+left join trust
+    on
+        days.plant_code = trust.plant_code
+        and days.local_date = trust.local_date
 left join coverage
     on
         days.plant_code = coverage.plant_code

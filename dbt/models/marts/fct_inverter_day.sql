@@ -1,3 +1,5 @@
+{#- Of what isn't known of more than a fifth of the daylight, nobody says that it lost nothing. -#}
+{%- set mostly_unknown = '(coalesce(unknown_slots, 0) > 0.2 * daylight_slots)' -%}
 -- Each inverter's day: energy by report and by counter, and what it did in daylight. Rules: docs/figures.md 2.
 with runs as (
 
@@ -179,7 +181,7 @@ select
     coalesce(unknown_slots, 0) / 12 + 0 * daylight_slots as unknown_h,
     coalesce(silent_slots, 0) / 12 + 0 * daylight_slots as silent_h,
     case
-        when coalesce(unknown_slots, 0) <= 0.2 * daylight_slots
+        when not {{ mostly_unknown }}
         then {{ percent('coalesce(up_slots, 0)', '(coalesce(up_slots, 0) + coalesce(down_slots, 0))') }}
     end as availability_pct,
     coalesce(limited_slots, 0) / 12 + 0 * daylight_slots as limited_h,
@@ -187,7 +189,7 @@ select
     coalesce(limit_shutdown_slots, 0) / 12 + 0 * daylight_slots
         as limit_shutdown_h,
     case
-        when daylight_slots is null or curtailment_is_unknown then null
+        when daylight_slots is null or curtailment_is_unknown or {{ mostly_unknown }} then null
         else coalesce(curtailed_kwh, 0)
     end as curtailed_energy_kwh,
     case
@@ -195,8 +197,15 @@ select
         when clipped_slots < 3 then 0
         else clipped_slots / 12
     end as clipped_h,
-    case when clipping_is_known and clipped_slots >= 3 then clipped_kwh end as clipped_energy_kwh,
-    case when daylight_slots is null or loss_is_unknown then null else coalesce(lost_kwh, 0) end as lost_energy_kwh,
+    case
+        when clipping_is_known is distinct from true then null
+        when clipped_slots < 3 then 0
+        else clipped_kwh
+    end as clipped_energy_kwh,
+    case
+        when daylight_slots is null or loss_is_unknown or {{ mostly_unknown }} then null
+        else coalesce(lost_kwh, 0)
+    end as lost_energy_kwh,
     coalesce(counter_falls, 0)::integer as counter_falls,
     completeness,
     inputs_changed_at_utc

@@ -58,7 +58,7 @@ episodes as (
         max(numbered.local_date) as end_local_date,
         mode(numbered.inverter_state_code) as inverter_state_code,
         sum(numbered.slots) as daylight_slots,
-        sum(numbered.own_kwh) as own_kwh,
+        case when bool_and(numbered.own_kwh is not null) then sum(numbered.own_kwh) end as own_kwh,
         sum(numbered.potential_kwh) as potential_kwh,
         bool_or(numbered.potential_kwh is null) as potential_is_unknown,
         sum(numbered.below_kwh) as below_kwh,
@@ -90,7 +90,7 @@ select
     case when not episodes.potential_is_unknown then episodes.potential_kwh end as potential_energy_kwh,
     case
         when episodes.availability in ('up', 'unknown') and episodes.cause_group = 'communication' then null
-        when episodes.potential_is_unknown then null
+        when episodes.potential_is_unknown or episodes.own_kwh is null then null
         when episodes.cause_group in ('power limit', 'derating') then coalesce(episodes.below_kwh, 0)
         else greatest(episodes.potential_kwh - episodes.own_kwh, 0)
     end as lost_energy_kwh,

@@ -60,6 +60,7 @@ inverters as (
         sum(clipped_h) as clipped_h,
         bool_or(clipped_h is null) as clipping_is_unknown,
         sum(clipped_energy_kwh) as clipped_kwh,
+        bool_or(clipped_energy_kwh is null) as clipped_energy_is_unknown,
         max(inputs_changed_at_utc) as inputs_changed_at_utc
     from {{ ref('fct_inverter_day') }}
     group by
@@ -125,6 +126,7 @@ joined as (
         tariffs.feed_in_price_per_kwh,
         tariffs.standing_charge_per_day,
         tariffs.currency as tariff_currency,
+        tariffs.plant_code is null as tariff_is_missing,
         greatest(days.extracted_at_utc, inverters.inputs_changed_at_utc, flows.inputs_changed_at_utc)
             as inputs_changed_at_utc
     from days
@@ -180,6 +182,9 @@ select
     irradiation_source,
     irradiation_device_id,
     irradiation_completeness,
+    irradiation_from_irradiance_kwh_m2,
+    irradiation_from_counter_kwh_m2,
+    irradiation_difference_kwh_m2,
     pr_poa_pct,
     pr_unverified_plane_pct,
     pr_vendor_pct,
@@ -200,7 +205,7 @@ select
     case when not loss_is_unknown then lost_kwh end as lost_energy_kwh,
     case when not curtailment_is_unknown then curtailed_kwh end as curtailed_energy_kwh,
     case when not clipping_is_unknown then clipped_h end as inverter_clipped_h,
-    case when not clipping_is_unknown then clipped_kwh end as clipped_energy_kwh,
+    case when not clipped_energy_is_unknown then clipped_kwh end as clipped_energy_kwh,
     feed_in_energy_kwh,
     purchased_energy_kwh,
     consumption_kwh,
@@ -238,6 +243,7 @@ select
     report_state,
     history_state,
     is_provisional,
+    is_running,
     nullif(concat_ws(
         '; ',
         kpi_gaps,
@@ -250,24 +256,25 @@ select
             when p0_kwp is null then 'clear_sky_energy: no capacity'
             else 'clear_sky_energy: the day was not worked out'
         end,
+        {% for kpi, reasons in plant_day_gaps() -%}
         case
-            when has_inverter = false then 'availability: no inverter'
-            when daylight_h is null then 'availability: no 5-minute rows, or daylight not known'
-            when unknown_h > 0.2 * daylight_h then 'availability: more than 20 % of daylight unknown'
-        end,
-        case
-            when has_inverter = false then 'lost_energy: no inverter'
-            when daylight_h is null then 'lost_energy: no 5-minute rows, or daylight not known'
-            when loss_is_unknown then 'lost_energy: no sister inverter and no irradiance to compare with'
-        end,
-        case
-            when not has_meter or import_kwh is not null then null
-            when coalesce(meter_completeness, 0) = 0 then 'grid_import_from_counters: no 5-minute rows of the meter'
-            when has_meter
-                then 'grid_import_from_counters: import counter of the meter not known, or fewer than two readings'
-        end
+            {% for condition, reason in reasons -%}
+            when {{ condition }} then {% if reason is none %}null{% else %}'{{ kpi }}: {{ reason }}'{% endif %}
+            {% endfor -%}
+        end{{ ',' if not loop.last }}
+        {% endfor %}
     ), '') as kpi_gaps,
-    kpi_flags,
+    nullif(concat_ws(
+        '; ',
+        kpi_flags,
+        -- An isotropic sky and the climate's turbidity leave some per cent; in twilight they leave more.
+        case
+            when
+                pv_energy_kwh > 1.1 * clear_sky_energy_kwh
+                and pv_energy_kwh - clear_sky_energy_kwh > 0.1 * p0_kwp
+                then 'over 10 % more than a clear sky gives: tilt, azimuth or dc_kwp of the plants file may be wrong'
+        end
+    ), '') as kpi_flags,
     implausible,
     extracted_at_utc,
     inputs_changed_at_utc

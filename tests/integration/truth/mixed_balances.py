@@ -11,6 +11,8 @@ from truth.mixed_trust import COMPLETE, KINDS, completeness
 
 from pipelines.simulator.fleet import Device, Plant
 
+FROM_GRID = "the battery charged from the grid"
+
 
 def conversion(
     truth: Truth, plant: Plant, day: date, inverters: pd.DataFrame, stores: pd.DataFrame
@@ -23,12 +25,12 @@ def conversion(
     if stores.empty or truth.fleet.of(plant.code, 41):
         return None, loss
     loss += float((stores["discharge_from_counter_kwh"] - stores["charge_from_counter_kwh"]).sum())
+    if stores["night_charge_from_counter_kwh"].sum() > 0.1:
+        return FROM_GRID, loss
     shares = [completeness(truth, plant, day, KINDS[kind]) or 0.0 for kind in ("inverter", "battery")]
     if min(shares) < COMPLETE:
         return "rows of inverters and batteries are not both complete", loss
-    if stores["night_charge_from_counter_kwh"].sum() > 0.1 or loss < -0.1:
-        return "the battery charged from the grid", loss
-    return None, loss
+    return FROM_GRID if loss < -0.1 else None, loss
 
 
 def conversion_gaps(
@@ -73,14 +75,15 @@ def battery_months(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
             )
         }
         trip = trips[int(device_id), month]
+        over = mine[~mine["is_running"]]
         rows.append(
             {
                 "device_id": device_id,
                 "month_start": month,
                 "plant_code": mine["plant_code"].iloc[0],
-                "days_with_energy": len(mine),
-                "completeness": len(mine) / length,
-                "idle_days": int((mine["discharge_energy_kwh"] < 0.1).sum()),
+                "days_with_energy": len(over),
+                "completeness": len(over) / length,
+                "idle_days": int((over["discharge_energy_kwh"] < 0.1).sum()),
                 "round_trip_pct": trip.percent if trip else None,
                 "round_trip_from": trip.since if trip else None,
                 "round_trip_to": trip.until if trip else None,
@@ -129,6 +132,7 @@ def residuals(
                 "realtime_rows": 0,
                 "power_integral_residual_kwh": none(float(sum(stepped) - mine["energy_from_power_kwh"].sum())),
                 "conversion_loss_kwh": loss if kpi_gap is None else None,
+                "hybrid_charged_from_grid": kpi_gap == FROM_GRID,
                 "counter_falls": 0,
             }
         )

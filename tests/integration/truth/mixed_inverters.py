@@ -39,8 +39,10 @@ class Run:
         return len(self.frame)
 
     @property
-    def own_kwh(self) -> float:
-        """What the inverter gave."""
+    def own_kwh(self) -> float | None:
+        """What the inverter gave; in silence its part of the counter's step, null where that isn't known."""
+        if self.kind == "no data":
+            return self.notes.get("own_kwh")
         return float(self.frame["power"].fillna(0).sum() / 12)
 
     @property
@@ -75,6 +77,8 @@ def runs(truth: Truth, days: list[dict[str, Any]]) -> list[Run]:
     for plant in truth.fleet.plants:
         for day in truth.days(plant):
             found += _runs_of_day(truth, plant, day, ratios.get((plant.code, day)))
+        for device in truth.fleet.of(plant.code, 1, 38):
+            _judge_silence(truth, device, [run for run in found if run.device_id == device.id])
     return found
 
 
@@ -155,7 +159,7 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
                 first == light.index[0],
                 last == light.index[-1],
             )
-            _judge(truth, device, run)
+            _judge(run)
             found.append(run)
     return found
 
@@ -182,26 +186,60 @@ def _cause(kind: str, state: float) -> str:
     return {**DOWN, **EXCLUDED}.get(int(state), "unknown")
 
 
-def _judge(truth: Truth, device: Device, run: Run) -> None:
+def _judge(run: Run) -> None:
     run.availability = run.kind
     if run.kind == "standby":
         run.availability = "down" if run.slots > 6 else "excluded"
         run.cause = "standby" if run.slots > 6 else "starting"
-    if run.kind != "no data":
+
+
+def _judge_silence(truth: Truth, device: Device, runs_of_device: list[Run]) -> None:
+    """Silences by what the counter did over them: those that only a night without a reading parts are one."""
+    if not runs_of_device:
         return
-    run.availability = "unknown"
-    sent = sent_in(truth, device)["counter"]
-    days = [run.day + timedelta(days=step) for step in (-1, 0, 1)]
-    zone = truth.fleet.plant(run.plant_code).zone
-    near = sent[(sent.index >= start_ms(days[0], zone)) & (sent.index < start_ms(days[2] + timedelta(days=1), zone))]
-    before, after = near[near.index < run.first], near[near.index >= run.last + SLOT]
-    if before.empty or after.empty or not run.potential_kwh:
-        return
-    share = (after.iloc[0] - before.iloc[-1]) / (run.potential_kwh * (run.slots + 1) / run.slots)
-    if share >= 0.8:
-        run.availability = "up"
-    elif 0 <= share <= 0.05:
-        run.availability, run.cause = "down", "silent and down"
+    counter = sent_in(truth, device)["counter"]
+    gaps: list[list[Run]] = []
+    ordered = sorted(runs_of_device, key=lambda run: run.first)
+    for before, run in zip([None, *ordered], ordered, strict=False):
+        if run.kind != "no data":
+            continue
+        goes_on = (
+            before is not None
+            and before.kind == "no data"
+            and before.evening
+            and run.morning
+            and run.day == before.day + timedelta(days=1)
+            and counter[(counter.index >= before.last + SLOT) & (counter.index < run.first)].empty
+        )
+        if goes_on:
+            gaps[-1].append(run)
+        else:
+            gaps.append([run])
+    for gap in gaps:
+        _judge_gap(truth, counter, gap)
+
+
+def _judge_gap(truth: Truth, counter: pd.Series, gap: list[Run]) -> None:
+    zone = truth.fleet.plant(gap[0].plant_code).zone
+    since, until = start_ms(gap[0].day - timedelta(days=1), zone), start_ms(gap[-1].day + timedelta(days=2), zone)
+    before = counter[(counter.index >= since) & (counter.index < gap[0].first)]
+    after = counter[(counter.index >= gap[-1].last + SLOT) & (counter.index < until)]
+    potential = pd.concat([run.frame["potential"] for run in gap])
+    slots, known = len(potential), int(potential.notna().sum())
+    step = None if before.empty or after.empty else float(after.iloc[0] - before.iloc[-1])
+    wholes = [run.potential_kwh for run in gap]
+    for run, whole in zip(gap, wholes, strict=True):
+        run.availability = "unknown"
+        if step is not None and step >= 0:
+            part = run.slots / slots if None in wholes or not sum(wholes) else whole / sum(wholes)
+            run.notes["own_kwh"] = step * slots / (slots + 1) * part
+        if step is None or known < 0.8 * slots or not potential.sum():
+            continue
+        share = step / (potential.sum() / 12 / known * (slots + 1))
+        if share >= 0.8:
+            run.availability = "up"
+        elif 0 <= share <= 0.05:
+            run.availability, run.cause = "down", "silent and down"
 
 
 def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
@@ -232,8 +270,9 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
         all_slots = pd.concat([run.frame for run in mine])
         clipped = (all_slots["state"] == 512) & (all_slots["power"] >= 0.99 * rated.get(device_id, np.inf))
         clips = int(clipped.sum())
-        blind = any(run.potential_kwh is None for run in limited)
-        lost_blind = any(run.potential_kwh is None for run in downs)
+        unclear = slots["unknown"] > 0.2 * total
+        blind = unclear or any(run.potential_kwh is None for run in limited)
+        lost_blind = unclear or any(run.potential_kwh is None for run in downs)
         yield_kwh = told.get("product_power")
         if yield_kwh is None and not here.empty:
             yield_kwh = counted["total_cap"]
@@ -266,8 +305,12 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             if blind
             else float(sum((each["potential"] - each["power"]).sum() for each in below)) / 12,
             "clipped_h": None if device_id not in rated else clips / 12 if clips >= 3 else 0.0,
-            "clipped_energy_kwh": float((all_slots["sensor"] - all_slots["power"])[clipped].clip(lower=0).sum() / 12)
-            if device_id in rated and clips >= 3
+            "clipped_energy_kwh": none(
+                float((all_slots["sensor"] - all_slots["power"])[clipped].clip(lower=0).sum(min_count=1) / 12)
+                if clips >= 3
+                else 0.0
+            )
+            if device_id in rated
             else None,
             "lost_energy_kwh": None
             if lost_blind
@@ -319,9 +362,7 @@ def plant_availability(truth: Truth, days: list[dict[str, Any]]) -> list[dict[st
                     for name in ("down", "unknown", "silent", "limited", "derated", "limit_shutdown")
                 },
                 "inverter_clipped_h": float(mine["clipped_h"].sum()) if mine["clipped_h"].notna().all() else None,
-                "clipped_energy_kwh": none(float(clipped.sum(min_count=1)))
-                if mine["clipped_h"].notna().all()
-                else None,
+                "clipped_energy_kwh": float(clipped.sum()) if clipped.notna().all() else None,
                 **sums,
             }
         )
@@ -348,9 +389,10 @@ def episodes(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
     for (device_id, availability, cause), chain in chains.items():
         for each in chain:
             potential = [run.potential_kwh for run in each]
-            own = sum(run.own_kwh for run in each)
+            given = [run.own_kwh for run in each]
+            own = None if None in given else sum(given)
             lost: float | None = None
-            if None in potential or (availability in ("up", "unknown") and cause == "communication"):
+            if None in potential or own is None or (availability in ("up", "unknown") and cause == "communication"):
                 lost = None
             elif cause in ("power limit", "derating"):
                 low = [run.frame[run.frame["power"] < 0.95 * run.frame["potential"]] for run in each]

@@ -45,12 +45,24 @@ def irradiation(truth: Truth, plant: Plant, day: date, told: Any) -> tuple[float
         up = grid[truth.sun(plant, grid) >= 0]
         share = rows["t"].between(up[0], up[-1]).sum() / up.size
         if share >= 0.95:
-            return float(rows["radiant_line"].sum()) * 5 / 60 / 1000, "irradiance", True
+            return both_irradiations(truth, plant, day)[0], "irradiance", True
         last = float(rows["t"].max())
-        # The row of midnight closes the day before.
-        counted = rows.loc[rows["t"] >= up[0], "radiant_total"].max()
-        return float(counted) / 3.6, "sensor_counter", (last - up[0]) / (up[-1] - up[0]) >= 0.95
+        return both_irradiations(truth, plant, day)[1], "sensor_counter", (last - up[0]) / (up[-1] - up[0]) >= 0.95
     return (told, "report", True) if told else (None, None, False)
+
+
+def both_irradiations(truth: Truth, plant: Plant, day: date) -> tuple[float | None, float | None]:
+    """kWh/m2 by the sum of a sensor's irradiance and by its own counter."""
+    for sensor in truth.fleet.of(plant.code, 10):
+        frame = truth.rows(sensor)
+        rows = frame[frame["own_day"] == day]
+        if not rows.empty:
+            grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
+            sunrise = grid[truth.sun(plant, grid) >= 0][0]
+            # The row of midnight closes the day before.
+            counted = rows.loc[rows["t"] >= sunrise, "radiant_total"].max()
+            return float(rows["radiant_line"].sum()) * 5 / 60 / 1000, float(counted) / 3.6
+    return None, None
 
 
 def plant_days(truth: Truth) -> list[dict[str, Any]]:
@@ -77,6 +89,7 @@ def _plant_day(
     bought, fed, used = report["buyPower"], report["ongrid_power"], report["use_power"]
     flows = counted_flows(truth, plant, day)
     poa = plant.code == truth.fleet.sunny
+    summed, counted = both_irradiations(truth, plant, day)
     return {
         "plant_code": plant.code,
         "local_date": day,
@@ -93,6 +106,10 @@ def _plant_day(
         "peer_count": len(peers) if peer is not None else None,
         "irradiation_kwh_m2": light,
         "irradiation_source": source,
+        "irradiation_from_irradiance_kwh_m2": summed,
+        "irradiation_from_counter_kwh_m2": counted,
+        "irradiation_difference_kwh_m2": None if summed is None or counted is None else summed - counted,
+        "is_running": False,
         "pr_poa_pct": ratio if poa else None,
         "pr_unverified_plane_pct": None if poa else ratio,
         "pr_vendor_pct": report.get("performance_ratio"),
@@ -303,6 +320,9 @@ def battery_days(truth: Truth) -> list[dict[str, Any]]:
                     "first_soc_pct": float(mine["battery_soc"].iloc[0]) if counted else None,
                     "last_soc_pct": float(mine["battery_soc"].iloc[-1]) if counted else None,
                     "cycles": discharge / usable if usable else None,
+                    # One that went away was asked for the last time while its last day still ran.
+                    "is_running": bool(told)
+                    and truth.last_seen(device) < start_ms(day + timedelta(days=1), plant.zone),
                 }
             )
     return rows
@@ -346,7 +366,7 @@ def round_trips(days: list[dict[str, Any]]) -> dict[tuple[int, date], Trip | Non
         mine["month"] = [day.replace(day=1) for day in mine["local_date"]]
         for month in sorted(set(mine["month"])):
             found[int(device_id), month] = None
-            ends = mine[(mine["month"] == month) & mine["last_soc_pct"].notna()]
+            ends = mine[(mine["month"] == month) & mine["last_soc_pct"].notna() & ~mine["is_running"]]
             if ends.empty:
                 continue
             end = ends.index[-1]

@@ -99,14 +99,21 @@ def _reporting(truth: Truth, plant: Plant, day: date, *types: int) -> list[Devic
 
 
 def agrees(truth: Truth, plant: Plant, day: date, report: dict[str, Any]) -> bool:
-    """Whether the plant's AC energy is what its inverters report, storage at the AC side taken off; true if unknown."""
+    """Whether the plant's AC energy is what its inverters report, storage at the AC side taken off; true if unknown.
+
+    What a hybrid's battery charged may be missing in it: from the grid, that passes no inverter.
+    """
     inverters = _reporting(truth, plant, day, 1, 38)
     if not inverters:
         return True
     behind = [device_reports(truth, each)[day] for each in _reporting(truth, plant, day, 41)]
     given = sum(device_reports(truth, each)[day]["product_power"] for each in inverters)
     given -= sum(each["charge_cap"] - each["discharge_cap"] for each in behind)
-    return bool(abs(report["inverterYield"] - given) <= max(1.0, 0.01 * abs(report["inverterYield"])))
+    residual = report["inverterYield"] - given
+    if residual < 0:
+        before = [device_reports(truth, each)[day] for each in _reporting(truth, plant, day, 39)]
+        residual = min(0.0, residual + sum(each["charge_cap"] for each in before))
+    return bool(abs(residual) <= max(1.0, 0.01 * abs(report["inverterYield"])))
 
 
 def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any]]) -> dict[tuple[str, date], set[str]]:
@@ -118,11 +125,19 @@ def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any
         own, metered = judged.get(key), bool(truth.fleet.of(key[0], 17, 47))
         null = {
             "performance_ratio": row["pr_poa_pct"] is None and row["pr_unverified_plane_pct"] is None,
-            "self_consumption": not metered,
+            "self_consumption": row["self_consumption_pct"] is None,
+            "self_sufficiency": row["self_sufficiency_pct"] is None,
             "peer_yield_ratio": row["peer_yield_ratio"] is None,
             "clear_sky_energy": row["clear_sky_energy_kwh"] is None,
             "availability": own is None or own["availability_pct"] is None,
             "lost_energy": own is None or own["lost_energy_kwh"] is None,
+            "curtailed_energy": own is None or own["curtailed_energy_kwh"] is None,
+            "clipping": own is None or own["inverter_clipped_h"] is None,
+            "clipped_energy": own is None or own["clipped_energy_kwh"] is None,
+            "night_import": row["night_import_kwh"] is None,
+            "bill": row["bill"] is None,
+            "savings": row["savings"] is None,
+            "co2_avoided": row["co2_avoided_kg"] is None,
             "grid_import_from_counters": metered and row["grid_import_from_counters_kwh"] is None,
             "completeness": not truth.fleet.of(key[0], 1, 38),
         }

@@ -1,0 +1,44 @@
+{#
+  KPIs of a plant's day beyond its report, with what stands in their way: pairs of a condition over the columns of
+  fct_plant_day's last step and the reason that is told, of which the first that holds counts; none is no gap.
+#}
+{% macro plant_day_gaps() -%}
+    {%- set by_daylight = [
+        ('has_inverter = false', 'no inverter'),
+        ('daylight_h is null', 'no 5-minute rows, or daylight not known'),
+    ] -%}
+    {%- set mostly_known = ('unknown_h > 0.2 * daylight_h', 'more than 20 % of daylight unknown') -%}
+    {%- set alone = 'no sister inverter and no irradiance to compare with, or an inverter mostly unknown' -%}
+    {%- set unrated = ('clipping_is_unknown', 'AC rating of an inverter not known') -%}
+    {%- set no_meter_rows = ('coalesce(meter_completeness, 0) = 0', 'no 5-minute rows of the meter') -%}
+    {%- set no_import = 'import counter of the meter not known, or fewer than two readings' -%}
+    {%- set money = [
+        ('tariff_is_missing', 'no row in the tariffs file'),
+        ('purchased_energy_kwh is null or feed_in_energy_kwh is null', 'no meter figures in the report'),
+        ('purchase_price_per_kwh is null or feed_in_price_per_kwh is null', 'a price is missing in the tariffs file'),
+    ] -%}
+    {{ return([
+        ('availability', by_daylight + [mostly_known, ('judged_kwp_h = 0', 'no inverter was up or down')]),
+        ('lost_energy', by_daylight + [('loss_is_unknown', alone)]),
+        ('curtailed_energy', by_daylight + [('curtailment_is_unknown', alone)]),
+        ('clipping', by_daylight + [unrated]),
+        ('clipped_energy', by_daylight + [
+            unrated, ('clipped_energy_is_unknown', 'no irradiance, or no performance ratio of the days before'),
+        ]),
+        ('grid_import_from_counters', [
+            ('has_meter is distinct from true or import_kwh is not null', none), no_meter_rows, ('true', no_import),
+        ]),
+        ('night_import', [
+            ('night_import_kwh is not null', none),
+            ('has_meter is null', 'devices not known'), ('not has_meter', 'no meter'), no_meter_rows,
+            ('latitude is null', 'no coordinates'), ('import_kwh is null', no_import),
+            ('true', 'no two readings in the dark'),
+        ]),
+        ('bill', money),
+        ('savings', money + [('consumption_kwh is null', 'no meter figures in the report')]),
+        ('co2_avoided', [
+            ('co2_kg_per_kwh is null', 'no co2_kg_per_kwh in the plants file'),
+            ('pv_energy_kwh is null', 'no PV energy known'),
+        ]),
+    ]) }}
+{%- endmacro %}
