@@ -9,6 +9,7 @@ quota of those before it is used up and no refusal speaks against it. What stops
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -138,7 +139,8 @@ class Asker:
 
     `refused_plants`: plants that the vendor refuses to all who see them, by code; those of earlier loads and of this
     one. Beside them, by `refusal_key`, plants that it refuses to one account alone. `share` is called when a plant
-    was refused: it tells other processes, and takes over what they have learned.
+    was refused: it tells other processes, and takes over what they have learned. A batch is searched for such a plant
+    within `search`, which may wait for another process's search and share what it found.
     """
 
     clients: Mapping[str, Client]
@@ -148,6 +150,7 @@ class Asker:
     wait: bool
     refused_plants: dict[str, PlantNotAuthorized] = field(default_factory=dict)
     share: Callable[[], None] = lambda: None
+    search: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
         """Start with accounts that see nothing yet."""
@@ -270,8 +273,8 @@ class Asker:
             yield from self._ask(purpose, batch)
             return
         except _PlantRefused as refused:
-            parts, code = self._halves(purpose, refused, batch), refused.error.code
-            self.share()
+            yield from self._search(purpose, refused, batch)
+            return
         except RequestInvalid:
             raise
         except RequestRejected as error:
@@ -284,9 +287,29 @@ class Asker:
             if reply is not None:
                 yield reply
             return
+        yield from self._ask_parts(purpose, code, batch, parts)
+
+    def _ask_parts(
+        self, purpose: Purpose, code: int | None, batch: _Batch, parts: Sequence[Sequence[str]]
+    ) -> Iterator[Reply | Rejected]:
         again = replace(purpose, why=purpose.why.partition(", split")[0] + f", split after {code}")
         for part in parts:
             yield from self._ask(again, batch.part(part))
+
+    def _search(self, purpose: Purpose, refused: _PlantRefused, batch: _Batch) -> Iterator[Reply | Rejected]:
+        """Ask for the batch without the plant that spoils it: by halves, unless another process has found it."""
+        code = refused.error.code
+        if len({batch.plant_of[each] for each in batch.subjects}) == 1:
+            parts = self._halves(purpose, refused, batch)
+            self.share()
+            yield from self._ask_parts(purpose, code, batch, parts)
+            return
+        with self.search():
+            found = any(
+                self._refusal(refused.caller, purpose, batch.plant_of[each]) is not None for each in batch.subjects
+            )
+            parts = [batch.subjects] if found else self._halves(purpose, refused, batch)
+            yield from self._ask_parts(purpose, code, batch, parts)
 
     def _dealt(self, purpose: Purpose, batch: _Batch) -> list[tuple[list[Caller], _Batch]]:
         """The batch by the accounts that can ask for each subject; usually it stays whole."""

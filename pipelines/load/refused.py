@@ -1,20 +1,24 @@
 """Plants that the vendor refuses (20056 and its kin): left out of all batches until one of them is open again.
 
-One bad plant fails a whole batch, and searching a batch for it costs calls. So a plant that was found stays out, and
-is asked for alone, by one call, after 1, 2, 4 and then every 7 days; once that call is answered it is back.
+One bad plant fails a whole batch, and searching a batch for it costs calls. So one process at a time searches, a plant
+that was found stays out for all, and is asked for alone, by one call, after 1, 2, 4 and then every 7 days; once that
+call is answered it is back.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import filelock
 import orjson
 
+from pipelines.lake.coverage import CellKey, Coverage
 from pipelines.lake.durable import write_durably
 from pipelines.load.asking import Asker, EndpointBroken, EndpointRefused, Reply, account_of_key, plant_of_key
+from pipelines.load.carrying import new_owner
+from pipelines.northbound.clock import Clock
 from pipelines.northbound.errors import PlantNotAuthorized, QuotaExhausted
 from pipelines.northbound.requests import devices_body, report_body
 
@@ -25,6 +29,57 @@ _WHY: Final = "is this plant open again?"
 
 PROBES: Final = ("getKpiStationDay", "getDevList")
 """Where a plant is asked for alone: the first that the account may call. Both have calls to spare (4.2)."""
+
+
+OTHERS_SEARCH: Final = timedelta(minutes=1)
+"""So long one waits for another's search: some ten calls. Who takes longer is held up by something else."""
+
+OTHERS_POLL_SECONDS: Final = 1.0
+
+_SEARCH: Final[CellKey] = ("refused_plants", "", date.min)
+
+
+class SharedRefusals:
+    """The refused plants that an asker goes by, kept equal to those of all processes on a home."""
+
+    def __init__(self, path: Path, coverage: Coverage, clock: Clock) -> None:
+        """Take over what is known by now: `plants`, by code."""
+        self.plants = read_refused(path)
+        self._path, self._coverage, self._clock = path, coverage, clock
+        self._shared = set(self.plants)
+        self._version: tuple[int, int, int] | None = None
+        self._owner = new_owner()
+        self._searches = False
+
+    def share(self) -> None:
+        """Tell others which plants are refused, and take over what they know: also which are open again."""
+        mine = self.plants
+        write_refused(self._path, {code: mine[code] for code in mine.keys() - self._shared}, self._clock.now())
+        seen = self._path.stat() if self._path.exists() else None
+        version = seen and (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+        if version == self._version and mine.keys() == self._shared:
+            return
+        known = read_refused(self._path)
+        mine.clear()
+        mine.update(known)
+        self._shared, self._version = set(known), version
+
+    @contextmanager
+    def search(self) -> Iterator[None]:
+        """One process at a time searches a batch for the plant that spoils it: what it finds, no other needs to."""
+        if self._searches:
+            yield
+            return
+        until = self._clock.now() + OTHERS_SEARCH
+        while not self._coverage.claim([_SEARCH], self._owner, self._clock.now()) and self._clock.now() < until:
+            self._clock.sleep(OTHERS_POLL_SECONDS)
+        self._searches = True
+        try:
+            self.share()
+            yield
+        finally:
+            self._searches = False
+            self._coverage.release(self._owner)
 
 
 def read_refused(path: Path) -> dict[str, PlantNotAuthorized]:

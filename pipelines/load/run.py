@@ -15,7 +15,7 @@ from pipelines.load.instants import load_instant
 from pipelines.load.inventory import ensure_inventory
 from pipelines.load.partitions import Partitioning, Touched, completed_partitions
 from pipelines.load.periodic import PeriodicLoad
-from pipelines.load.refused import read_refused, write_refused
+from pipelines.load.refused import SharedRefusals, write_refused
 from pipelines.load.request import (
     PERIODIC_DATASETS,
     Listener,
@@ -63,11 +63,13 @@ def run_load(
     if asked is not None and request.force:
         request = replace(request, force_since=asked.request.force_since)
     made_before = services.calls_made()
-    refused = {} if request.force else read_refused(services.refused_file)
+    refusals = SharedRefusals(services.refused_file, services.coverage, services.clock)
+    asker = Asker(services.clients, services.clock, report, watch, request.wait)
     if request.force:
         for client in services.clients.values():
             client.forget_denials()
-    asker = Asker(services.clients, services.clock, report, watch, request.wait, refused)
+    else:
+        asker.refused_plants, asker.share, asker.search = refusals.plants, refusals.share, refusals.search
     asked_for: tuple[str, ...] = ()
     try:
         fleet = ensure_inventory(services, asker, report, watch, request.refresh_inventory)
@@ -88,8 +90,10 @@ def run_load(
             report.failures.append(text)
         return _finish(services, report, watch, made_before, build and bool(report.rows))
     finally:
-        open_again = [code for code in asked_for if request.force and code not in asker.refused_plants]
-        write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
+        asker.share()
+        if request.force:
+            open_again = [code for code in asked_for if code not in asker.refused_plants]
+            write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
     return _finish(services, report, watch, made_before, build)
 
 

@@ -25,7 +25,7 @@ from pipelines.load.lanes import make_sources, reserved_calls, set_oldest
 from pipelines.load.looks import NEVER, PastLook
 from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.partitions import Partitioning, Touched, touched_partitions
-from pipelines.load.refused import read_refused, write_refused
+from pipelines.load.refused import SharedRefusals
 from pipelines.load.request import Listener, LoadReport, LoadRequest, Silent, Waiting, WorkRequest
 from pipelines.load.request_table import settle_requests
 from pipelines.load.room import fills_up, note_size
@@ -126,11 +126,9 @@ class Worker:
         self.begun_at = self.clock.now()
         self.made_before = self.services.calls_made()
         self.owner, self.search_owner = new_owner(), new_owner()
-        refused = read_refused(self.services.refused_file)
-        self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, refused)
-        self.asker.share = self._share_refused
-        self.shared = set(refused)
-        self.refused_version: tuple[int, int, int] | None = None
+        self.refused = SharedRefusals(self.services.refused_file, self.services.coverage, self.clock)
+        self.asker = Asker(self.services.clients, self.clock, self.report, self.watch, False, self.refused.plants)
+        self.asker.share, self.asker.search = self.refused.share, self.refused.search
         self.policy = read_policy(self.services.settings.policy_file, self.services.settings)
         self.fleet: Fleet | None = None
         self.search: OldestSearch | None = None
@@ -169,7 +167,7 @@ class Worker:
     def close(self) -> None:
         """Let go of what is claimed, fold what has landed, tell which partitions are complete."""
         self.services.coverage.release(self.owner)
-        self._share_refused()
+        self.refused.share()
         self._fold()
 
     def finish(self) -> LoadReport:
@@ -260,7 +258,7 @@ class Worker:
             lane=source.lane,
             reserved=reserved,
         )
-        self._share_refused()
+        self.refused.share()
         try:
             others = carrier.carry(source.dataset, call, source.everyone)
             if not carrier.in_vain:
@@ -335,7 +333,7 @@ class Worker:
 
     def _look_at_fleet(self, now: datetime) -> bool:
         """List the fleet if it is due, alarms with it; False while another worker does so and there is none yet."""
-        self._share_refused()
+        self.refused.share()
         key: CellKey = ("inventory", "", now.date())
         mine = bool(self.services.coverage.claim([key], self.owner, now))
         while not mine and current_fleet(self.services).listed_at is None:
@@ -370,19 +368,6 @@ class Worker:
         rest = BACK_OFF[min(self.failures["inventory"], len(BACK_OFF) - 1)]
         self.failures["inventory"] += 1
         return now + rest
-
-    def _share_refused(self) -> None:
-        """Tell other workers which plants are refused, and take over what they know: also which are open again."""
-        path, mine = self.services.refused_file, self.asker.refused_plants
-        write_refused(path, {code: mine[code] for code in mine.keys() - self.shared}, self.clock.now())
-        seen = path.stat() if path.exists() else None
-        version = seen and (seen.st_mtime_ns, seen.st_ino, seen.st_size)
-        if version == self.refused_version and mine.keys() == self.shared:
-            return
-        known = read_refused(path)
-        mine.clear()
-        mine.update(known)
-        self.shared, self.refused_version = set(known), version
 
     def _take_over(self, fleet: Fleet) -> None:
         """Plan for this fleet from now on; what was planned stays while plants and devices are the same."""

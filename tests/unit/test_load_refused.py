@@ -1,13 +1,15 @@
 """What is refused for a while: a plant is asked for alone now and then, an endpoint once a day, by one call each."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from test_load_odd_answers import Handler, House, hours, plant
 
-from pipelines.load.refused import due_for_a_probe, read_refused, write_refused
+from pipelines.load.refused import SharedRefusals, due_for_a_probe, read_refused, write_refused
 from pipelines.northbound.denials import Denials
 from pipelines.northbound.errors import PermissionDenied, PlantNotAuthorized
 
@@ -80,6 +82,34 @@ def test_a_refused_plant_is_asked_for_alone_ever_more_rarely_until_it_is_open(tm
     with house.services() as services:
         known = services.coverage.states("plant_hourly", ["P3"], date(2026, 6, 1), date(2026, 6, 6))
     assert {entry.state for entry in known.values()} == {"final"}, "what it had missed is there"
+
+
+@pytest.mark.parametrize(
+    ("finds", "further"),
+    [(True, [["P1", "P2", "P4"]]), (False, [["P1", "P2"], ["P3", "P4"], ["P3"], ["P4"]])],
+)
+def test_what_another_process_searches_for_is_waited_for_a_minute(
+    tmp_path: Path, finds: bool, further: list[list[str]]
+) -> None:
+    house, hourly, _ = house_of_four(tmp_path)
+    error = PlantNotAuthorized("not authorized", code=20056, endpoint="getKpiStationDay")
+    with house.services() as services, ExitStack() as searching:
+        other = SharedRefusals(services.refused_file, services.coverage, house.clock)
+        searching.enter_context(other.search())
+        sleep = house.clock.sleep
+
+        def pass_time(seconds: float) -> None:
+            sleep(seconds)
+            if finds and house.clock.slept.count(1.0) == 3:
+                other.plants["P3"] = error
+                other.share()
+                searching.close()
+
+        house.clock.sleep = pass_time  # type: ignore[method-assign]
+        report = house.load(1, 1, "plant_hourly")
+    assert hourly.batches == [[*CODES], *further]
+    assert {refusal.what for refusal in report.refusals} == {"plant P3"}
+    assert house.clock.slept.count(1.0) == (3 if finds else 60)
 
 
 def test_a_plant_that_stays_refused_by_one_endpoint_that_is_denied_is_asked_for_at_another(tmp_path: Path) -> None:
