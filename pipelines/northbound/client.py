@@ -283,12 +283,13 @@ class Client:
 
     def _call(self, endpoint: str, body: Mapping[str, Any], purpose: _Purpose) -> tuple[Answer, Page | None]:
         known = _known(endpoint)
-        denial = self.denials.current(self.account, known.name, self._clock.now())
-        if denial is not None:
-            self._session.explain(denial)
-            raise denial
         patience = _Patience()
         while True:
+            # Before each try: another process may have been refused while this one waited for its next.
+            denial = self.denials.current(self.account, known.name, self._clock.now())
+            if denial is not None:
+                self._session.explain(denial)
+                raise denial
             self._check(known, purpose, patience)
             token = patience.call_id = None
             try:
