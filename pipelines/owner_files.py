@@ -186,7 +186,7 @@ def read_tariffs_file(path: Path | None) -> pl.DataFrame:
             if before["valid_to"] is None or before["valid_to"] >= after["valid_from"]:
                 raise SettingsError(
                     f"{path}, line {after['_line']}: its days overlap with those of line {before['_line']}. "
-                    "End the earlier one with a valid_to."
+                    "End the earlier one (valid_to) the day before the later one begins."
                 )
     return tariffs.drop("_line")
 

@@ -40,7 +40,8 @@
     ) -%}
     {%- set money = [
         no_report, ('not has_purchase', "'no meter figures in the report'"),
-        ('not has_tariff', "'no row in the tariffs file'"),
+        ('not has_tariff_row', "'no row in the tariffs file'"),
+        ('not has_tariff', "'a price is missing in the tariffs file'"),
     ] -%}
     {{ return([
         ('p0', [no_size]),

@@ -11,11 +11,11 @@ import polars as pl
 from pipelines.lake.database import build_lock
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import paths_of
-from pipelines.lake.publish import publish
+from pipelines.lake.publish import open_published, publish
 from pipelines.lake.transform import TransformReport, run_dbt
 from pipelines.lake.warehouse import prepare_build
 from pipelines.load.fleet import current_fleet
-from pipelines.load.owner_names import unknown_names
+from pipelines.load.owner_names import contradicted_words, unknown_names
 from pipelines.load.request import Listener, LoadReport, Silent
 from pipelines.load.services import Services
 from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
@@ -25,6 +25,9 @@ from schemas.tables import TABLES
 
 VACUUM_EVERY: Final = timedelta(days=1)
 """Replaced files are kept for a week, so a look a day is enough."""
+
+CONTRADICTED: Final = "contradicts_setting"
+"""What names the tests of ops.conventions that a wrong word of the devices file fails."""
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +59,11 @@ def build_and_publish(services: Services, listener: Listener | None = None) -> T
 
 def _tell_of_odd_data(home: Path, transformed: TransformReport, watch: Listener) -> None:
     odd = sorted(name.split(".")[2] for name, status in transformed.nodes.items() if status == "warn")
+    if any(CONTRADICTED in name for name in odd):
+        with open_published(home) as connection:
+            for sentence in contradicted_words(connection):
+                watch.message(f"{sentence}.")
+    odd = [name for name in odd if CONTRADICTED not in name]
     if odd:
         watch.message(f"Published, but these checks found odd data: {', '.join(odd)}. See {paths_of(home).dbt_log}.")
 

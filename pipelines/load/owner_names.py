@@ -1,8 +1,9 @@
-"""Plants and devices that the owner's files name and nobody ever listed: their rows count for nothing."""
+"""What the owner's files say that can't be so: names that nobody listed, words that a device contradicts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import duckdb
 import polars as pl
 
 from pipelines.lake.store import Lake
@@ -31,11 +32,32 @@ def unknown_names(settings: Settings, lake: Lake) -> Iterator[str]:
     ):
         yield from _said(variable, "plant", _words(frame, "plant_code") - plants)
     devices = read_devices_file(settings.devices_file)
-    if not devices.is_empty():
-        listed = lake.read("devices").select("device_id", "device_sn")
-        known = _words(listed, "device_id") | _words(listed, "device_sn")
-        named = {name for column in ("device_id", "device_sn", "replaces_device") for name in _words(devices, column)}
-        yield from _said("PVMS_DEVICES_FILE", "device", named - known)
+    listed = lake.read("devices").select("device_id", "device_sn")
+    if devices.is_empty() or listed.is_empty():
+        return
+    ids, serials = _words(listed, "device_id"), _words(listed, "device_sn")
+    # As the build reads them: a row is its id's, else its serial number's; what was replaced may be named by either.
+    named = devices.filter(pl.col("device_id").is_null())
+    strangers = (_words(devices, "device_id") - ids) | (_words(named, "device_sn") - serials)
+    yield from _said("PVMS_DEVICES_FILE", "device", strangers)
+    gone = sorted(_words(devices, "replaces_device") - ids - serials)
+    if gone:
+        yield (
+            "PVMS_DEVICES_FILE names devices in replaces_device that no account has ever listed, so nothing is joined "
+            f"to them: {_some(gone)}"
+        )
+
+
+def contradicted_words(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """A sentence for each kind of word in the devices file that the rows of devices contradict (ops.conventions)."""
+    for word, column in (("power_sign", "sign_contradicts_setting"), ("unit", "unit_contradicts_setting")):
+        found = connection.execute(f"select device_id from ops.conventions where {column} order by all").fetchall()  # noqa: S608
+        if found:
+            names = _some([str(row[0]) for row in found])
+            yield (
+                f"PVMS_DEVICES_FILE gives a {word} that the device's own rows contradict (ops.conventions), so its "
+                f"powers are wrong in all tables: correct it, or leave it empty, for {names}"
+            )
 
 
 def _words(frame: pl.DataFrame, column: str) -> set[str]:
@@ -46,5 +68,9 @@ def _words(frame: pl.DataFrame, column: str) -> set[str]:
 def _said(variable: str, kind: str, names: Iterable[str]) -> Iterator[str]:
     ordered = sorted(names)
     if ordered:
-        some = ", ".join(ordered[:SHOWN]) + (f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else "")
-        yield f"{variable} names {kind}s that no account has ever listed, so these rows count for nothing: {some}"
+        never = f"{variable} names {kind}s that no account has ever listed"
+        yield f"{never}, so these rows count for nothing: {_some(ordered)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

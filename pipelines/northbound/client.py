@@ -298,6 +298,9 @@ class Client:
             except SessionExpired as error:
                 patience.session_turns -= 1
                 if patience.logged_in_again or not patience.session_turns:
+                    if token is not None:
+                        # Known to be dead: no later call may begin with it.
+                        self._session.ended(token)
                     raise error
                 patience.dead_token = token
             except SystemBusy as error:

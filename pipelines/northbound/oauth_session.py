@@ -93,6 +93,11 @@ class OAuthSession:
             self._cache.change(lambda old: replace(old, access_token=None) if old.access_token == dead else old)
             return self._refresh(why), True
 
+    def ended(self, dead: str) -> None:
+        """The server turned down a token that nobody renews now; the next call begins with a refresh."""
+        with self._cache.lock():
+            self._cache.change(lambda old: replace(old, access_token=None) if old.access_token == dead else old)
+
     def headers(self, token: str) -> dict[str, str]:
         """The request headers that carry the token: this one and no other (3.1.3)."""
         return {"Authorization": f"Bearer {token}"}

@@ -92,6 +92,16 @@ class Session:
                 self._note_end()
             return self._login(why), True
 
+    def ended(self, dead: str) -> None:
+        """The server turned down a token that nobody renews now; the next call begins with a login.
+
+        SessionContested as :meth:`renew`.
+        """
+        with self._cache.login_lock(*self._who):
+            if self._live() == dead:
+                self._cache.drop_token(*self._who, dead)
+                self._note_end()
+
     def headers(self, token: str) -> dict[str, str]:
         """The request headers that carry the token."""
         return {TOKEN_HEADER: token}

@@ -33,12 +33,12 @@ select
     any_value(time_zone) as time_zone,
     any_value(owner) as owner,
     count(*) as days,
-    count(pv_energy_kwh) as days_with_energy,
+    count(pv_energy_kwh) filter (where is_running is distinct from true) as days_with_energy,
     arg_max(p0_kwp, local_date) as p0_kwp,
     sum(pv_energy_kwh) as pv_energy_kwh,
     sum(specific_yield_kwh_kwp) as specific_yield_kwh_kwp,
-    100 * sum(pv_energy_kwh) filter (where clear_sky_energy_kwh is not null)
-        / nullif(sum(clear_sky_energy_kwh) filter (where pv_energy_kwh is not null), 0) as clear_sky_pct,
+    100 * sum(pv_energy_kwh) filter (where clear_sky_ratio_pct is not null)
+        / nullif(sum(clear_sky_energy_kwh) filter (where clear_sky_ratio_pct is not null), 0) as clear_sky_pct,
     count(clear_sky_energy_kwh) as clear_sky_days,
     sum(pv_energy_kwh) filter (where pr_inputs_complete)
         / nullif(sum(p0_kwp * irradiation_kwh_m2) filter (where pr_inputs_complete), 0) * 100 as pr_pct,

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from truth.calendar_of_tests import hours_of
 from truth.compare import Expected, summary
-from truth.mixed_balances import battery_months, conversion_gaps, residuals
+from truth.mixed_balances import battery_months, charged_from_grid, conversion_gaps, residuals
 from truth.mixed_fleet import BATTERY_HABITS, FIRST, HELD, LAST, METER_HABITS, MixedFleet, mixed_fleet
 from truth.mixed_flows import Truth, battery_rows, conventions, meter_rows, physics_differences, weather_rows
 from truth.mixed_inverter_rows import inverter_rows, string_differences, string_rows
@@ -300,8 +300,12 @@ def test_residuals_of_independent_sources(
     assert why == said and len(set(why.values())) == 2
 
 
-def test_trust_in_every_day_is_what_was_owed_and_came(truth: Truth, equal: Callable[..., None]) -> None:
-    rows = quality_days(truth)
+def test_trust_in_every_day_is_what_was_owed_and_came(
+    truth: Truth, of_inverters: Rows, of_batteries: Rows, equal: Callable[..., None]
+) -> None:
+    charged = charged_from_grid(truth, of_inverters, of_batteries)
+    assert set(charged.values()) >= {True, False}
+    rows = quality_days(truth, charged)
     equal("marts.fct_data_quality_day", "plant_code local_date", rows)
     assert {row["battery_charge_residual_kwh"] is None for row in rows} == {True, False}
     for code in (truth.fleet.home, truth.fleet.meter_only):

@@ -56,6 +56,7 @@ create table marts.fct_plant_day as
         case when plant_code = 'P3' and day > date '2026-06-02' then 4.0e0 end as lost_energy_kwh,
         null::double as curtailed_energy_kwh, case when plant_code = 'P4' then 1.0e0 end as clipped_energy_kwh,
         case when plant_code in ('P1', 'P6') then 25.0e0 end as clear_sky_energy_kwh,
+        case when plant_code = 'P1' then 60.0e0 end as clear_sky_ratio_pct, false as is_running,
         concat_ws(
             '; ', case when plant_code = 'P6' then 'pv_energy: no report' end,
             case when plant_code not in ('P1', 'P6')

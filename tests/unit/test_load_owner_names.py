@@ -52,11 +52,12 @@ def test_what_is_listed_is_not_told(settings: Settings) -> None:
 
 
 def test_each_file_tells_its_strangers(settings: Settings) -> None:
-    plants, devices, tariffs, targets = sorted(
+    plants, devices, replaced, tariffs, targets = sorted(
         said(
             settings,
             plants="plant_code,tilt\nNE=1,30\n" + "".join(f"NE=1{number},30\n" for number in range(7)),
-            devices="device_id,device_sn,ac_kw,replaces_device\n7,,5,SN99\n,SN9,5,\n10,,5,\n",
+            # The id counts, whatever serial number stands beside it; an id is no serial number.
+            devices="device_id,device_sn,ac_kw,replaces_device\n7,OTHER,5,SN99\n,SN9,5,\n10,,5,\n,8,5,\n",
             tariffs="plant_code,valid_from,valid_to,purchase_price_per_kwh\nne=1,2026-01-01,2026-12-31,0.3\n",
             targets="plant_code,month,pr_pct\nNE=2,2026-03,80\n",
         ),
@@ -64,7 +65,8 @@ def test_each_file_tells_its_strangers(settings: Settings) -> None:
     )
     assert plants.startswith("PVMS_PLANTS_FILE names plants")
     assert plants.endswith("NE=10, NE=11, NE=12, NE=13, NE=14 and 2 more")
-    assert devices.endswith("devices that no account has ever listed, so these rows count for nothing: 10, SN9, SN99")
+    assert devices.endswith("devices that no account has ever listed, so these rows count for nothing: 10, 8, SN9")
+    assert replaced.endswith("so nothing is joined to them: SN99")
     assert tariffs.endswith(": ne=1")
     assert targets.endswith(": NE=2")
 

@@ -89,10 +89,14 @@ def test_an_ended_session_costs_one_login(server: Loopback, make: Make, code: in
 
 
 def test_a_session_that_keeps_ending_is_not_chased(server: Loopback, make: Make) -> None:
-    server.say(DAY, RELOGIN)
+    server.say("login", logged_in("one"), logged_in("two"), logged_in("three"))
+    server.say(DAY, RELOGIN, RELOGIN, rows())
     with pytest.raises(errors.SessionExpired, match="other program"):
         make().call(DAY, BODY, why="w")
     assert len(server.calls("login")) == 2, "the first login and one more"
+    # Whoever calls next doesn't begin with a token that is known to be dead.
+    make().call(DAY, BODY, why="w")
+    assert [each.headers["xsrf-token"] for each in server.calls(DAY)] == ["one", "two", "three"]
 
 
 def test_a_session_that_another_process_has_renewed_costs_no_login(

@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 -- What each plant's day of 5-minute rows depends on, as one digest: its rows, polled ones too, those of the days beside
--- it, and where the plant stands.
+-- it, where the plant stands, and the signs and units that the owner says of its devices, which staging brings in.
 with rows_read as (
 
     select
@@ -59,6 +59,37 @@ days as (
 
 ),
 
+-- An answer without a row for the evening has been asked for the evening all the same.
+answers as (
+
+    select
+        plant_code,
+        period as local_date,
+        max(extracted_at) filter (where covered > 0) as last_at_utc
+    from {{ source('ops', 'coverage') }}
+    where dataset = 'device_history'
+    group by
+        plant_code,
+        period
+
+),
+
+words as (
+
+    select
+        devices.plant_code,
+        hash(string_agg(
+            concat_ws(' ', devices.device_id, overrides.power_sign, overrides.unit), ';'
+            order by devices.device_id
+        )) as digest
+    from {{ source('ops', 'device_overrides') }} as overrides
+    inner join {{ ref('stg_devices') }} as devices
+        on overrides.device_id = devices.device_id
+    where coalesce(overrides.power_sign::varchar, overrides.unit) is not null
+    group by devices.plant_code
+
+),
+
 beside as (
 
     select
@@ -67,7 +98,7 @@ beside as (
         after.own as own_after,
         greatest(days.inputs_changed_at_utc, before.inputs_changed_at_utc, after.inputs_changed_at_utc)
             as newest_input_at_utc,
-        greatest(days.asked_at_utc, before.asked_at_utc, after.asked_at_utc) as last_asked_at_utc
+        greatest(days.asked_at_utc, answers.last_at_utc) as last_asked_at_utc
     from days
     left join days as before
         on
@@ -77,6 +108,10 @@ beside as (
         on
             days.plant_code = after.plant_code
             and days.local_date = after.local_date - 1
+    left join answers
+        on
+            days.plant_code = answers.plant_code
+            and days.local_date = answers.local_date
 
 )
 
@@ -105,10 +140,13 @@ select
         beside.own_after,
         plant_days.time_zone,
         plant_days.latitude,
-        plant_days.longitude
+        plant_days.longitude,
+        words.digest
     ) as signature
 from beside
 inner join {{ ref('int_plant_day') }} as plant_days
     on
         beside.plant_code = plant_days.plant_code
         and beside.local_date = plant_days.local_date
+left join words
+    on beside.plant_code = words.plant_code

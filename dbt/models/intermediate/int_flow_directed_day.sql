@@ -6,6 +6,20 @@ with conventions as (
 
 ),
 
+-- Where the sun never sinks 6 degrees below the horizon, nothing is bought in the dark.
+flows as (
+
+    select
+        days.*,
+        coalesce(plant_days.dusk_utc - plant_days.dawn_utc >= interval 24 hours, false) as has_no_dark
+    from {{ ref('int_flow_day') }} as days
+    left join {{ ref('int_plant_day') }} as plant_days
+        on
+            days.plant_code = plant_days.plant_code
+            and days.local_date = plant_days.local_date
+
+),
+
 totals as (
 
     select
@@ -18,6 +32,20 @@ totals as (
         {% for c in ['a', 'b'] -%}
         {% for night in ['', 'night_'] -%}
         case
+            {% if night -%}
+            -- Nobody read at night: what was bought then is not 0.
+            when
+                not days.has_no_dark
+                and coalesce(
+                    days.{{ c }}_night_within_kwh,
+                    days.{{ c }}_night_over_gaps_kwh,
+                    case
+                        when conventions.counter_kind = 'daily' then days.{{ c }}_night_midnight_value_kwh
+                        else coalesce(days.{{ c }}_night_midnight_step_kwh, days.{{ c }}_night_midnight_over_gap_kwh)
+                    end
+                ) is null
+                then null
+            {% endif -%}
             -- Null without two readings, or without one of a counter that began at midnight.
             when conventions.counter_kind = 'daily'
             then case
@@ -47,7 +75,7 @@ totals as (
             when conventions.counter_kind = 'lifetime' then days.a_falls_at_midnight + days.b_falls_at_midnight
             else 0
         end as counter_falls
-    from {{ ref('int_flow_day') }} as days
+    from flows as days
     left join conventions
         on days.device_id = conventions.device_id
 

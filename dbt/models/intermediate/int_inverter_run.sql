@@ -5,14 +5,14 @@ with runs as (
 
     select
         *,
-        -- A silence goes on over the night unless a reading of the counter lies between: that one parts it.
+        -- A silence goes on over the night unless anything was heard between: that parts it.
         sent_as = 'no data'
         and touches_morning
         and coalesce(
             lag(sent_as) over by_device = 'no data'
             and lag(touches_evening) over by_device
             and lag(local_date) over by_device = local_date - 1
-            and coalesce(counter_before_utc < lag(end_utc) over by_device, true),
+            and coalesce(heard_before_utc < lag(end_utc) over by_device, true),
             false
         ) as goes_on
     from {{ ref('int_inverter_run_day') }}
@@ -43,8 +43,11 @@ gaps as (
         sum(slots) over by_gap as gap_slots,
         sum(potential_slots) over by_gap as gap_potential_slots,
         sum(potential_kwh) over by_gap as gap_potential_kwh,
-        case when bool_and(whole_kwh is not null) over by_gap then sum(whole_kwh) over by_gap end as gap_whole_kwh,
-        last_value(counter_after_kwh) over by_gap - first_value(counter_before_kwh) over by_gap as counter_step_kwh
+        sum(dim_potential_kwh) over by_gap as gap_dim_kwh,
+        -- The counter's step holds the slot of the reading after the gap, too; in the evening that one is dim.
+        (not last_value(touches_evening) over by_gap)::integer as slots_more,
+        last_value(counter_after_kwh) over by_gap - first_value(counter_before_kwh) over by_gap as counter_step_kwh,
+        max(inputs_changed_at_utc) over by_gap as gap_changed_at_utc
     from numbered
     window by_gap as (
         partition by plant_code, device_id, gap_number
@@ -54,16 +57,32 @@ gaps as (
 
 ),
 
+reckoned as (
+
+    select
+        *,
+        -- What part of the potential in daylight is known stands for all of it.
+        case
+            when gap_potential_slots >= 0.8 * gap_slots and gap_potential_kwh > 0
+            then gap_potential_kwh / gap_potential_slots * (gap_slots + slots_more) + gap_dim_kwh
+        end as whole_potential_kwh
+    from gaps
+    where sent_as = 'no data'
+    union all
+    select
+        *,
+        null as whole_potential_kwh
+    from gaps
+    where sent_as != 'no data'
+
+),
+
 shares as (
 
     select
         *,
-        -- The counter's step begins one slot before the gap. What part of the potential is known stands for all of it.
-        case
-            when sent_as = 'no data' and gap_potential_slots >= 0.8 * gap_slots and gap_potential_kwh > 0
-            then counter_step_kwh / (gap_potential_kwh / gap_potential_slots * (gap_slots + 1))
-        end as counter_share
-    from gaps
+        counter_step_kwh / whole_potential_kwh as counter_share
+    from reckoned
 
 )
 
@@ -96,8 +115,7 @@ select
     case
         when sent_as != 'no data' then own_kwh
         when counter_step_kwh >= 0
-        then counter_step_kwh * gap_slots / (gap_slots + 1)
-            * coalesce(whole_kwh / nullif(gap_whole_kwh, 0), slots / gap_slots)
+        then counter_step_kwh * coalesce(whole_kwh / whole_potential_kwh, slots / (gap_slots + slots_more))
     end as own_kwh,
     whole_kwh as potential_kwh,
     case when sent_as = 'no data' then counter_step_kwh end as counter_step_kwh,
@@ -106,6 +124,6 @@ select
     clipped_slots,
     clipped_kwh,
     clipping_is_known,
-    inputs_changed_at_utc,
+    gap_changed_at_utc as inputs_changed_at_utc,
     signature
 from shares

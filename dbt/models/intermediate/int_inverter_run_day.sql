@@ -40,28 +40,38 @@ grid as (
 
 ),
 
-daylight as (
+-- Down to the horizon, for a counter runs on where the light is too low to judge anybody.
+lit as (
 
     select
         grid.plant_code,
         grid.local_date,
         grid.slot_utc,
         irradiance.irradiance_w_m2,
-        row_number() over (
-            partition by grid.plant_code, grid.local_date
-            order by grid.slot_utc
-        ) as slot_number,
-        count(*) over (partition by grid.plant_code, grid.local_date) as slot_count
+        coalesce(
+            irradiance.irradiance_w_m2 >= {{ var('daylight_w_m2') }},
+            grid.sun_elevation_deg >= {{ var('daylight_degrees') }}
+        ) as is_daylight
     from {{ with_sun_elevation('grid', 'slot_utc') }} as grid
     left join irradiance
         on
             grid.plant_code = irradiance.plant_code
             and grid.slot_utc = irradiance.slot_utc
-    where
-        coalesce(
-            irradiance.irradiance_w_m2 >= {{ var('daylight_w_m2') }},
-            grid.sun_elevation_deg >= {{ var('daylight_degrees') }}
-        )
+    where coalesce(irradiance.irradiance_w_m2 > 0, grid.sun_elevation_deg >= 0)
+
+),
+
+daylight as (
+
+    select
+        *,
+        row_number() over (
+            partition by plant_code, local_date, is_daylight
+            order by slot_utc
+        ) as slot_number,
+        count(*) over (partition by plant_code, local_date, is_daylight) as slot_count
+    from lit
+    where is_daylight is not null
 
 ),
 
@@ -71,6 +81,7 @@ readings as (
     select
         rows_read.plant_code,
         rows_read.device_id,
+        rows_read.local_date,
         rows_read.collect_time_utc,
         time_bucket(interval 5 minutes, rows_read.collect_time_utc) as slot_utc,
         rows_read.active_power_kw,
@@ -86,14 +97,14 @@ readings as (
     {%- endfor %}
 ),
 
-counters as (
+-- What the SmartLogger writes while it hears nothing (45056, 49152) says nothing of the counter either.
+heard as (
 
-    select
-        device_id,
-        collect_time_utc,
-        total_yield_kwh
+    select readings.*
     from readings
-    where total_yield_kwh is not null
+    left join {{ ref('dim_inverter_state') }} as states
+        on readings.inverter_state_code = states.inverter_state_code
+    where coalesce(readings.active_power_kw > 0, false) or states.availability_group is distinct from 'no data'
 
 ),
 
@@ -127,12 +138,13 @@ slots as (
         select *
         from readings
         qualify row_number() over (
-            partition by device_id, slot_utc
+            partition by plant_code, device_id, slot_utc
             order by collect_time_utc desc
         ) = 1
     ) as readings
         on
             expected.device_id = readings.device_id
+            and expected.plant_code = readings.plant_code
             and daylight.slot_utc = readings.slot_utc
     left join {{ ref('dim_inverter_state') }} as states
         on readings.inverter_state_code = states.inverter_state_code
@@ -192,10 +204,24 @@ potentials as (
         -- Nobody is the sister of an inverter that runs unlimited itself.
         coalesce(case when kind != 'up' or inverter_state_code != 512 then sister_kw end, sensor_kw) as potential_kw,
         kind || ' ' || cause != lag(kind || ' ' || cause, 1, '') over (
-            partition by device_id, local_date
+            partition by plant_code, device_id, local_date
             order by slot_number
         ) as begins
     from reckoned
+    where is_daylight
+
+),
+
+dim as (
+
+    select
+        plant_code,
+        local_date,
+        device_id,
+        slot_utc,
+        coalesce(sister_kw, sensor_kw) as potential_kw
+    from reckoned
+    where not is_daylight
 
 ),
 
@@ -204,7 +230,7 @@ numbered as (
     select
         *,
         sum(begins::integer) over (
-            partition by device_id, local_date
+            partition by plant_code, device_id, local_date
             order by slot_number
         ) as run_number
     from potentials
@@ -249,39 +275,89 @@ runs as (
         device_id,
         run_number
 
+),
+
+-- The last that was heard before a run and the first after it, in its plant, on its day or one beside it: further away
+-- only some builds read. A reading without a counter is one all the same: then nobody knows what the run came to.
+bounded as (
+
+    select
+        runs.*,
+        case when before.local_date >= runs.local_date - 1 then before.collect_time_utc end as heard_before_utc,
+        case when before.local_date >= runs.local_date - 1 then before.total_yield_kwh end as counter_before_kwh,
+        case when after.local_date <= runs.local_date + 1 then after.collect_time_utc end as heard_after_utc,
+        case when after.local_date <= runs.local_date + 1 then after.total_yield_kwh end as counter_after_kwh
+    from runs
+    asof left join heard as before
+        on
+            runs.plant_code = before.plant_code
+            and runs.device_id = before.device_id
+            and runs.start_utc > before.collect_time_utc
+    asof left join heard as after
+        on
+            runs.plant_code = after.plant_code
+            and runs.device_id = after.device_id
+            and runs.end_utc <= after.collect_time_utc
+
+),
+
+-- What could have been given of the same day between these two while the light was low.
+dim_around as (
+
+    select
+        bounded.plant_code,
+        bounded.local_date,
+        bounded.device_id,
+        bounded.run_number,
+        sum(dim.potential_kw) / 12 as dim_potential_kwh
+    from bounded
+    inner join dim
+        on
+            bounded.plant_code = dim.plant_code
+            and bounded.local_date = dim.local_date
+            and bounded.device_id = dim.device_id
+            and dim.slot_utc > coalesce(bounded.heard_before_utc, bounded.start_utc - interval 1 day)
+            and dim.slot_utc <= coalesce(bounded.heard_after_utc, bounded.end_utc + interval 1 day)
+    where bounded.kind = 'no data'
+    group by
+        bounded.plant_code,
+        bounded.local_date,
+        bounded.device_id,
+        bounded.run_number
+
 )
 
 select
-    runs.plant_code,
-    runs.local_date,
-    runs.device_id,
-    runs.run_number,
-    runs.start_utc,
-    runs.end_utc,
-    runs.slots,
-    runs.kind as sent_as,
-    runs.cause as sent_cause,
-    runs.inverter_state_code,
-    runs.touches_morning,
-    runs.touches_evening,
-    runs.own_kwh,
-    runs.potential_kwh,
-    runs.potential_slots,
-    before.collect_time_utc as counter_before_utc,
-    before.total_yield_kwh as counter_before_kwh,
-    after.total_yield_kwh as counter_after_kwh,
-    runs.below_kwh,
-    runs.clipped_slots,
-    runs.clipped_kwh,
-    runs.clipping_is_known,
-    runs.inputs_changed_at_utc,
-    runs.signature
-from runs
-asof left join counters as before
+    bounded.plant_code,
+    bounded.local_date,
+    bounded.device_id,
+    bounded.run_number,
+    bounded.start_utc,
+    bounded.end_utc,
+    bounded.slots,
+    bounded.kind as sent_as,
+    bounded.cause as sent_cause,
+    bounded.inverter_state_code,
+    bounded.touches_morning,
+    bounded.touches_evening,
+    bounded.own_kwh,
+    bounded.potential_kwh,
+    bounded.potential_slots,
+    coalesce(dim_around.dim_potential_kwh, 0) as dim_potential_kwh,
+    bounded.heard_before_utc,
+    bounded.counter_before_kwh,
+    bounded.heard_after_utc,
+    bounded.counter_after_kwh,
+    bounded.below_kwh,
+    bounded.clipped_slots,
+    bounded.clipped_kwh,
+    bounded.clipping_is_known,
+    bounded.inputs_changed_at_utc,
+    bounded.signature
+from bounded
+left join dim_around
     on
-        runs.device_id = before.device_id
-        and runs.start_utc > before.collect_time_utc
-asof left join counters as after
-    on
-        runs.device_id = after.device_id
-        and runs.end_utc <= after.collect_time_utc
+        bounded.plant_code = dim_around.plant_code
+        and bounded.local_date = dim_around.local_date
+        and bounded.device_id = dim_around.device_id
+        and bounded.run_number = dim_around.run_number

@@ -389,6 +389,7 @@ select
         case
             when has_inverter = false then 'completeness: no inverter'
             when sun_stays_down then 'completeness: no daylight'
+            when not history_was_read then 'completeness: no 5-minute history read'
             when history_was_read and inverter_completeness is null then 'completeness: daylight not known'
         end
     ), '') as kpi_gaps,
@@ -397,7 +398,14 @@ select
         case when p0_differs then 'capacities differ by more than 1 %' end,
         case when self_used_pv_energy_kwh < 0 then 'negative self_used_pv_energy_kwh' end,
         case when self_provided_energy_kwh < 0 then 'negative self_provided_energy_kwh' end,
-        case when consumption_kwh < 0 then 'negative consumption_kwh' end
+        case when consumption_kwh < 0 then 'negative consumption_kwh' end,
+        case
+            when
+                counter_share >= {{ var('complete_share') }}
+                and abs(irradiance_sum_kwh_m2 - counter_kwh_m2) > 0.05 * counter_kwh_m2
+                and irradiation_source = 'irradiance'
+                then 'irradiation by irradiance and by the sensor''s counter differ by more than 5 %'
+        end
     ), '') as kpi_flags,
     implausible,
     extracted_at_utc

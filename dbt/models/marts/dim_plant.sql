@@ -89,6 +89,7 @@ known as (
             select plant_code from {{ ref('dim_tariff') }}
             where purchase_price_per_kwh is not null and feed_in_price_per_kwh is not null
         ) as has_tariff,
+        plants.plant_code in (select plant_code from {{ ref('dim_tariff') }}) as has_tariff_row,
         plants.plant_code in (select plant_code from {{ ref('dim_target') }}) as has_target,
         plants.plant_code not in (
             select plant_code from {{ ref('int_inverter_rating') }}

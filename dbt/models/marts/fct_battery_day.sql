@@ -74,7 +74,8 @@ select
     coalesce(
         case
             when reports.charged_energy_kwh is not null then reports.extracted_at_utc
-            else flows.inputs_changed_at_utc
+            -- Up to then it was asked for, and the day's end at most.
+            else inputs.asked_until_utc
         end < days.day_end_utc, false
     ) as is_running,
     greatest(reports.extracted_at_utc, flows.inputs_changed_at_utc) as inputs_changed_at_utc
@@ -91,5 +92,9 @@ left join flows
     on
         keys.device_id = flows.device_id
         and keys.local_date = flows.local_date
+left join {{ ref('int_day_inputs') }} as inputs
+    on
+        keys.plant_code = inputs.plant_code
+        and keys.local_date = inputs.local_date
 left join {{ source('ops', 'device_overrides') }} as overrides
     on keys.device_id = overrides.device_id

@@ -4,16 +4,25 @@ with days as (
 
     select
         *,
-        date_trunc('month', local_date)::date as month_start,
-        -- Days without a hole between them share an island.
-        local_date - (row_number() over (
-            partition by device_id
-            order by local_date
-        ))::integer as island
+        date_trunc('month', local_date)::date as month_start
     from {{ ref('fct_battery_day') }}
     where
         charge_energy_kwh is not null
         and discharge_energy_kwh is not null
+
+),
+
+-- Days that are over; those without a hole between them share an island.
+whole as (
+
+    select
+        *,
+        local_date - (row_number() over (
+            partition by device_id
+            order by local_date
+        ))::integer as island
+    from days
+    where is_running is distinct from true
 
 ),
 
@@ -23,7 +32,7 @@ running as (
         *,
         sum(charge_energy_kwh) over up_to as charged_so_far,
         sum(discharge_energy_kwh) over up_to as discharged_so_far
-    from days
+    from whole
     window up_to as (
         partition by device_id, island
         order by local_date
@@ -35,9 +44,7 @@ ends as (
 
     select *
     from running
-    where
-        last_soc_pct is not null
-        and is_running is distinct from true
+    where last_soc_pct is not null
     qualify row_number() over (
         partition by device_id, month_start
         order by local_date desc

@@ -1,12 +1,16 @@
-{%- set from_grid = 'the battery charged from the grid' -%}
 -- How far a plant's day can be trusted: what was expected and came, and where independent sources of one energy differ.
 with inverters as (
 
     select
         plant_code,
         local_date,
-        sum({{ sum_of_known('energy_kwh', 'energy_over_gaps_kwh') }}) as counter_kwh,
-        sum({{ sum_of_known('dc_energy_kwh', 'dc_energy_over_gaps_kwh') }}) as dc_kwh,
+        -- The sum of some inverters is no sum.
+        {% for sum, part in [('counter_kwh', 'energy'), ('dc_kwh', 'dc_energy')] -%}
+        case
+            when bool_and(coalesce({{ part }}_kwh, {{ part }}_over_gaps_kwh) is not null)
+            then sum({{ sum_of_known(part ~ '_kwh', part ~ '_over_gaps_kwh') }})
+        end as {{ sum }},
+        {% endfor -%}
         -- Over the same intervals: power has no integral over a gap.
         sum(energy_kwh) - sum(energy_from_power_kwh) as power_integral_residual_kwh,
         sum(counter_falls) as counter_falls
@@ -37,13 +41,16 @@ batteries as (
         local_date,
         sum(case when energy_source = 'report' then charge_energy_kwh end) as charge_kwh,
         sum(case when energy_source = 'report' then discharge_energy_kwh end) as discharge_kwh,
-        sum(charge_from_counter_kwh) as charge_counter_kwh,
-        sum(discharge_from_counter_kwh) as discharge_counter_kwh,
         -- Storage at the AC side (41) works behind the inverters' counters, a hybrid's battery (39) before them.
         sum(charge_energy_kwh - discharge_energy_kwh) filter (where device_type_id = 41) as ac_storage_kwh,
-        bool_or(device_type_id = 41) as is_ac_coupled,
+        bool_or(device_type_id = 39) as has_hybrid,
+        case
+            when bool_and(charge_from_counter_kwh is not null and discharge_from_counter_kwh is not null)
+                filter (where device_type_id = 39)
+            then sum(charge_from_counter_kwh - discharge_from_counter_kwh) filter (where device_type_id = 39)
+        end as hybrid_took_kwh,
         sum(charge_energy_kwh) filter (where device_type_id = 39) as hybrid_charge_kwh,
-        sum(night_charge_from_counter_kwh) as night_charge_kwh,
+        sum(night_charge_from_counter_kwh) filter (where device_type_id = 39) as night_charge_kwh,
         sum(counter_falls) as counter_falls
     from {{ ref('fct_battery_day') }}
     group by
@@ -111,59 +118,75 @@ days as (
 balances as (
 
     select
-        days.plant_code,
-        days.local_date,
-        days.inverter_completeness,
-        days.battery_completeness,
-        coalesce(days.has_battery, false) and not coalesce(batteries.is_ac_coupled, false) as is_hybrid,
-        inverters.plant_code is not null as is_counted,
-        inverters.dc_kwh,
-        batteries.night_charge_kwh,
-        case
-            when days.has_battery and not coalesce(batteries.is_ac_coupled, false)
-            then inverters.dc_kwh + batteries.discharge_counter_kwh - batteries.charge_counter_kwh
-                - inverters.counter_kwh
-            else inverters.dc_kwh - inverters.counter_kwh
-        end as loss_kwh
-    from days
-    left join inverters
-        on
-            days.plant_code = inverters.plant_code
-            and days.local_date = inverters.local_date
-    left join batteries
-        on
-            days.plant_code = batteries.plant_code
-            and days.local_date = batteries.local_date
+        *,
+        dc_kwh - counter_kwh - case when is_hybrid then hybrid_took_kwh else 0 end as loss_kwh,
+        coalesce(inverter_completeness, 0) >= {{ var('complete_share') }}
+        and coalesce(battery_completeness, 0) >= {{ var('complete_share') }} as is_complete
+    from (
+        select
+            days.plant_code,
+            days.local_date,
+            days.inverter_completeness,
+            days.battery_completeness,
+            -- A battery that no row tells of is taken for a hybrid's.
+            coalesce(batteries.has_hybrid, days.has_battery, false) as is_hybrid,
+            inverters.plant_code is not null as is_counted,
+            inverters.dc_kwh,
+            inverters.counter_kwh,
+            batteries.hybrid_took_kwh,
+            batteries.night_charge_kwh
+        from days
+        left join inverters
+            on
+                days.plant_code = inverters.plant_code
+                and days.local_date = inverters.local_date
+        left join batteries
+            on
+                days.plant_code = batteries.plant_code
+                and days.local_date = batteries.local_date
+    )
 
 ),
 
 -- What a hybrid's battery takes from the grid passes no counter of the inverter: the balance lacks an input. In the dark
 -- nothing else can charge it, and what remains below zero is nothing else. A tenth of a kWh may be what a battery keeps
--- itself going with.
+-- itself going with. True and false are known, null is not.
+grid_charge as (
+
+    select
+        *,
+        case
+            when not is_hybrid then false
+            when night_charge_kwh > 0.1 then true
+            when is_complete and loss_kwh < -0.1 then true
+            when is_complete and loss_kwh is not null and night_charge_kwh is not null then false
+        end as charged_from_grid
+    from balances
+
+),
+
 conversion as (
 
     select
         plant_code,
         local_date,
         loss_kwh,
+        charged_from_grid,
         case
             when not is_counted then null
-            when dc_kwh is null then 'the counters of the inputs are not known'
+            when charged_from_grid then 'the battery charged from the grid'
+            when dc_kwh is null then 'the counters of the inputs are not known of every inverter'
+            when counter_kwh is null then 'the yield counters are not known of every inverter'
             when not is_hybrid then null
             when loss_kwh is null then 'the counters of the battery are not known'
-            when night_charge_kwh > 0.1 then '{{ from_grid }}'
-            when
-                coalesce(inverter_completeness, 0) < {{ var('complete_share') }}
-                or coalesce(battery_completeness, 0) < {{ var('complete_share') }}
-            then 'rows of inverters and batteries are not both complete'
-            when loss_kwh < -0.1 then '{{ from_grid }}'
+            when not is_complete then 'rows of inverters and batteries are not both complete'
         end as gap
-    from balances
+    from grid_charge
 
 ),
 
 -- What the inverters themselves reported against the plant's report. A hybrid's battery that charges from the grid lowers
--- the plant's AC energy, and not what its inverter reports, by at most what it charged.
+-- the plant's AC energy, and not what its inverter reports, by at most what it charged; one that is known not to, doesn't.
 agreement as (
 
     select
@@ -181,8 +204,13 @@ agreement as (
             days.local_date,
             days.ac_energy_kwh,
             device_reports.yield_kwh - coalesce(batteries.ac_storage_kwh, 0) as reported_kwh,
-            coalesce(batteries.hybrid_charge_kwh, 0) as hybrid_charge_kwh
+            case when conversion.charged_from_grid is distinct from false then coalesce(batteries.hybrid_charge_kwh, 0) else 0 end
+                as hybrid_charge_kwh
         from days
+        left join conversion
+            on
+                days.plant_code = conversion.plant_code
+                and days.local_date = conversion.local_date
         left join device_reports
             on
                 days.plant_code = device_reports.plant_code
@@ -296,7 +324,7 @@ select
     days.battery_charged_energy_kwh - batteries.charge_kwh as battery_charge_residual_kwh,
     days.battery_discharged_energy_kwh - batteries.discharge_kwh as battery_discharge_residual_kwh,
     case when conversion.gap is null then conversion.loss_kwh end as conversion_loss_kwh,
-    coalesce(conversion.gap = '{{ from_grid }}', false) as hybrid_charged_from_grid,
+    conversion.charged_from_grid as hybrid_charged_from_grid,
     (coalesce(inverters.counter_falls, 0) + coalesce(batteries.counter_falls, 0))::integer as counter_falls,
     days.implausible,
     nullif(concat_ws('; ', days.kpi_gaps, 'conversion_loss: ' || conversion.gap), '') as kpi_gaps,

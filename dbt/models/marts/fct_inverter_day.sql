@@ -1,5 +1,7 @@
-{#- Of what isn't known of more than a fifth of the daylight, nobody says that it lost nothing. -#}
+{#- Of what isn't known of more than a fifth of the daylight, nobody says that it lost nothing. Silence tells no state, though
+    a counter may tell that the inverter ran. -#}
 {%- set mostly_unknown = '(coalesce(unknown_slots, 0) > 0.2 * daylight_slots)' -%}
+{%- set mostly_stateless = '(coalesce(stateless_slots, 0) > 0.2 * daylight_slots)' -%}
 -- Each inverter's day: energy by report and by counter, and what it did in daylight. Rules: docs/figures.md 2.
 with runs as (
 
@@ -13,6 +15,7 @@ with runs as (
         sum(slots) filter (where availability = 'excluded') as excluded_slots,
         sum(slots) filter (where availability = 'unknown') as unknown_slots,
         sum(slots) filter (where sent_as = 'no data') as silent_slots,
+        sum(slots) filter (where sent_as in ('no data', 'unknown')) as stateless_slots,
         sum(slots) filter (where sent_as = 'up' and cause_group = 'power limit') as limited_slots,
         sum(slots) filter (where sent_as = 'up' and cause_group = 'derating') as derated_slots,
         sum(slots) filter (where sent_as = 'excluded' and cause_group = 'power limit') as limit_shutdown_slots,
@@ -180,6 +183,7 @@ select
     coalesce(excluded_slots, 0) / 12 + 0 * daylight_slots as excluded_h,
     coalesce(unknown_slots, 0) / 12 + 0 * daylight_slots as unknown_h,
     coalesce(silent_slots, 0) / 12 + 0 * daylight_slots as silent_h,
+    coalesce(stateless_slots, 0) / 12 + 0 * daylight_slots as stateless_h,
     case
         when not {{ mostly_unknown }}
         then {{ percent('coalesce(up_slots, 0)', '(coalesce(up_slots, 0) + coalesce(down_slots, 0))') }}
@@ -189,16 +193,16 @@ select
     coalesce(limit_shutdown_slots, 0) / 12 + 0 * daylight_slots
         as limit_shutdown_h,
     case
-        when daylight_slots is null or curtailment_is_unknown or {{ mostly_unknown }} then null
+        when daylight_slots is null or curtailment_is_unknown or {{ mostly_stateless }} then null
         else coalesce(curtailed_kwh, 0)
     end as curtailed_energy_kwh,
     case
-        when clipping_is_known is distinct from true then null
+        when clipping_is_known is distinct from true or {{ mostly_stateless }} then null
         when clipped_slots < 3 then 0
         else clipped_slots / 12
     end as clipped_h,
     case
-        when clipping_is_known is distinct from true then null
+        when clipping_is_known is distinct from true or {{ mostly_stateless }} then null
         when clipped_slots < 3 then 0
         else clipped_kwh
     end as clipped_energy_kwh,

@@ -29,7 +29,10 @@ peers as (
     from pairs
     inner join days
         on pairs.peer_code = days.plant_code
-    where days.specific_yield_kwh_kwp is not null
+    where
+        days.specific_yield_kwh_kwp is not null
+        -- Half a day is no peer of a whole one.
+        and days.is_running is distinct from true
     group by
         pairs.plant_code,
         days.local_date
@@ -42,7 +45,11 @@ inverters as (
     select
         plant_code,
         local_date,
+        count(*) as inverters,
         count(*) filter (where daylight_h is not null) as judged_inverters,
+        bool_or(p0_kwp is null) as a_size_is_unknown,
+        bool_or(unknown_h > 0.2 * daylight_h) as an_inverter_is_unknown,
+        bool_or(stateless_h > 0.2 * daylight_h) as an_inverter_tells_no_state,
         sum(daylight_h) as daylight_h,
         sum(unknown_h) as unknown_h,
         sum(down_h) as down_h,
@@ -82,6 +89,7 @@ flows as (
         end as {{ name }}_kwh,
         {% endfor -%}
         sum(night_in_kwh) filter (where kind = 'meter' and meter_role = 'generation') as auxiliary_kwh,
+        bool_or(is_at_the_grid) as has_grid_meter,
         max(inputs_changed_at_utc) as inputs_changed_at_utc
     from (
         select
@@ -117,6 +125,7 @@ joined as (
         flows.export_kwh,
         flows.night_import_kwh,
         flows.auxiliary_kwh,
+        flows.has_grid_meter,
         overrides.co2_kg_per_kwh,
         overrides.tilt,
         overrides.azimuth,
@@ -171,13 +180,16 @@ select
     p0_differs,
     specific_yield_kwh_kwp,
     specific_yield_vendor_kwh_kwp,
-    case when peer_specific_yield_kwh_kwp > 0 then specific_yield_kwh_kwp / peer_specific_yield_kwh_kwp end
-        as peer_yield_ratio,
+    case
+        when peer_specific_yield_kwh_kwp > 0 and is_running is distinct from true
+            then specific_yield_kwh_kwp / peer_specific_yield_kwh_kwp
+    end as peer_yield_ratio,
     peer_count::integer as peer_count,
     peer_specific_yield_kwh_kwp,
     clear_sky_irradiation_kwh_m2,
     clear_sky_energy_kwh,
-    {{ percent('pv_energy_kwh', 'clear_sky_energy_kwh') }} as clear_sky_ratio_pct,
+    case when is_running is distinct from true then {{ percent('pv_energy_kwh', 'clear_sky_energy_kwh') }} end
+        as clear_sky_ratio_pct,
     irradiation_kwh_m2,
     irradiation_source,
     irradiation_device_id,
@@ -247,7 +259,13 @@ select
     nullif(concat_ws(
         '; ',
         kpi_gaps,
-        case when peer_count is null then 'peer_yield_ratio: fewer than {{ var("peers_at_least") }} peers with a yield' end,
+        case
+            when is_running then 'peer_yield_ratio: the report was read before the day was over'
+            when peer_count is null and latitude is null then 'peer_yield_ratio: no coordinates'
+            when peer_count is null then 'peer_yield_ratio: fewer than {{ var("peers_at_least") }} peers with a yield'
+            when peer_specific_yield_kwh_kwp = 0 then 'peer_yield_ratio: the peers gave nothing'
+            when specific_yield_kwh_kwp is null then 'peer_yield_ratio: no specific yield'
+        end,
         case
             when clear_sky_energy_kwh is not null then null
             when tilt is null or azimuth is null then 'clear_sky_energy: no tilt and azimuth in the plants file'

@@ -138,13 +138,17 @@ select
     polled.revenue_today,
     rows_seen.last_inverter_row_utc,
     timezone(plants.time_zone, rows_seen.last_inverter_row_utc) as last_inverter_row_local_time,
-    coalesce(episodes.inverters_down, 0)::integer as inverters_down,
+    -- Of a plant that never sent a row nobody says that no inverter is down or silent.
+    coalesce(episodes.inverters_down, case when rows_seen.plant_code is not null then 0 end)::integer as inverters_down,
     episodes.down_since_utc,
     episodes.down_causes,
-    coalesce(episodes.inverters_silent, 0)::integer as inverters_silent,
+    coalesce(episodes.inverters_silent, case when rows_seen.plant_code is not null then 0 end)::integer
+        as inverters_silent,
     episodes.silent_since_utc,
-    coalesce(polled.health_state = 'disconnected', false)
-    or coalesce(episodes.inverters_silent, 0) > 0 as is_offline,
+    case
+        when polled.health_state = 'disconnected' or episodes.inverters_silent > 0 then true
+        when polled.health_state is not null or rows_seen.plant_code is not null then false
+    end as is_offline,
     case
         when polled.health_state = 'disconnected' then least(since.health_since_utc, episodes.silent_since_utc)
         when episodes.inverters_silent > 0 then episodes.silent_since_utc

@@ -1,5 +1,6 @@
 """Balances of independent sources of one energy in the mixed fleet, and the months of its batteries."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -14,23 +15,51 @@ from pipelines.simulator.fleet import Device, Plant
 FROM_GRID = "the battery charged from the grid"
 
 
-def conversion(
-    truth: Truth, plant: Plant, day: date, inverters: pd.DataFrame, stores: pd.DataFrame
-) -> tuple[str | None, float]:
-    """Why a day's conversion loss can't be told, if so, and what the counters come to: in, less out.
+@dataclass
+class Conversion:
+    """A day's balance of inverters: why its loss can't be told, the loss, and whether a hybrid took from the grid."""
 
-    A hybrid's battery (39) sits between; what it draws from the grid, the inverter doesn't count.
-    """
-    loss = float(inverters["dc_energy_kwh"].sum() - inverters["energy_from_counter_kwh"].sum())
-    if stores.empty or truth.fleet.of(plant.code, 41):
-        return None, loss
-    loss += float((stores["discharge_from_counter_kwh"] - stores["charge_from_counter_kwh"]).sum())
-    if stores["night_charge_from_counter_kwh"].sum() > 0.1:
-        return FROM_GRID, loss
+    gap: str | None
+    loss: float | None
+    charged_from_grid: bool | None
+
+
+def conversion(truth: Truth, plant: Plant, day: date, inverters: pd.DataFrame, stores: pd.DataFrame) -> Conversion:
+    """What the counters come to: in, less out. A hybrid's battery (39) sits between; what it draws from the grid, the
+    inverter doesn't count."""
+    told = inverters[inverters["max_power_kw"].notna()]
+    direct, given = (_all(told[name]) for name in ("dc_energy_kwh", "energy_from_counter_kwh"))
+    loss = None if direct is None or given is None else direct - given
+    hybrids = stores[stores["device_id"].isin([each.id for each in truth.fleet.of(plant.code, 39)])]
+    if hybrids.empty:
+        return Conversion(_unknown(direct, given), loss, False)
+    took = _all(hybrids["charge_from_counter_kwh"] - hybrids["discharge_from_counter_kwh"])
+    loss = None if loss is None or took is None else loss - took
     shares = [completeness(truth, plant, day, KINDS[kind]) or 0.0 for kind in ("inverter", "battery")]
-    if min(shares) < COMPLETE:
-        return "rows of inverters and batteries are not both complete", loss
-    return FROM_GRID if loss < -0.1 else None, loss
+    whole = min(shares) >= COMPLETE
+    night = hybrids["night_charge_from_counter_kwh"].astype(float).sum(min_count=1)
+    charged = None
+    if night > 0.1 or (whole and loss is not None and loss < -0.1):
+        charged = True
+    elif whole and loss is not None and not np.isnan(night):
+        charged = False
+    gap = FROM_GRID if charged else _unknown(direct, given)
+    if gap is None and loss is None:
+        gap = "the counters of the battery are not known"
+    if gap is None and not whole:
+        gap = "rows of inverters and batteries are not both complete"
+    return Conversion(gap, loss, charged)
+
+
+def _all(values: pd.Series) -> float | None:
+    """A sum of all: the sum of some is no sum."""
+    return None if values.isna().any() else float(values.astype(float).sum())
+
+
+def _unknown(direct: float | None, given: float | None) -> str | None:
+    if direct is None:
+        return "the counters of the inputs are not known of every inverter"
+    return "the yield counters are not known of every inverter" if given is None else None
 
 
 def conversion_gaps(
@@ -41,9 +70,21 @@ def conversion_gaps(
     found = {}
     for (code, day), mine in inverters.groupby(["plant_code", "local_date"]):
         store = stores[(stores["plant_code"] == code) & (stores["local_date"] == day)]
-        gap, _ = conversion(truth, truth.fleet.plant(str(code)), day, mine, store)
+        gap = conversion(truth, truth.fleet.plant(str(code)), day, mine, store).gap
         if gap is not None:
             found[str(code), day] = gap
+    return found
+
+
+def charged_from_grid(
+    truth: Truth, days: list[dict[str, Any]], batteries: list[dict[str, Any]]
+) -> dict[tuple[str, date], bool | None]:
+    """Whether a hybrid took from the grid on plants' days with 5-minute rows of inverters."""
+    inverters, stores = pd.DataFrame(days), pd.DataFrame(batteries)
+    found = {}
+    for (code, day), mine in inverters.groupby(["plant_code", "local_date"]):
+        store = stores[(stores["plant_code"] == code) & (stores["local_date"] == day)]
+        found[str(code), day] = conversion(truth, truth.fleet.plant(str(code)), day, mine, store).charged_from_grid
     return found
 
 
@@ -113,7 +154,7 @@ def residuals(
         counted = float(mine["energy_from_counter_kwh"].sum()) - stored
         device_yield = float(mine["yield_kwh"][mine["yield_source"] == "report"].sum()) - stored
         stepped = [_by_steps(truth, truth.fleet.of(str(code), 1, 38), each, day) for each in mine["device_id"]]
-        kpi_gap, loss = conversion(truth, truth.fleet.plant(str(code)), day, mine, store)
+        balance = conversion(truth, truth.fleet.plant(str(code)), day, mine, store)
         rows.append(
             {
                 "plant_code": code,
@@ -131,8 +172,8 @@ def residuals(
                 ),
                 "realtime_rows": 0,
                 "power_integral_residual_kwh": none(float(sum(stepped) - mine["energy_from_power_kwh"].sum())),
-                "conversion_loss_kwh": loss if kpi_gap is None else None,
-                "hybrid_charged_from_grid": kpi_gap == FROM_GRID,
+                "conversion_loss_kwh": balance.loss if balance.gap is None else None,
+                "hybrid_charged_from_grid": balance.charged_from_grid,
                 "counter_falls": 0,
             }
         )

@@ -142,16 +142,20 @@ class Truth:
             found[name] = float(sum(each[2] for each in pieces)) if pieces else None
         return found
 
-    def night_inward(self, device: Device, day: date) -> float:
-        """What the inward counter rose by on a day with the sun more than 6 degrees below the horizon, in kWh."""
+    def night_inward(self, device: Device, day: date) -> float | None:
+        """What the inward counter rose by on a day with the sun more than 6 degrees below the horizon, in kWh.
+
+        Null where nothing was read in the dark.
+        """
         plant = self.fleet.plant(device.plant_code)
         begins, ends = start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone)
-        dark = 0.0
+        dark: float | None = None
         for since, until, energy in self._pieces(device, begins, ends, "inward"):
             # Over a gap the sun has to stay there.
             near = until - since <= LONGEST
             instants = np.array([until]) if near else np.arange(since, until + SLOT, SLOT)
-            dark += energy * bool((self.sun(plant, instants) < -6).all())
+            if (self.sun(plant, instants) < -6).all():
+                dark = (dark or 0.0) + energy
         return dark
 
     def _pieces(self, device: Device, begins: int, ends: int, name: str) -> list[tuple[int, int, float]]:

@@ -99,15 +99,16 @@ def _sent_in(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def light_of(truth: Truth, plant: Plant, day: date) -> pd.DataFrame:
-    """Daylight slots of a day and the sensor's irradiance: 50 W/m2, else the sun 10 degrees high."""
+    """Slots of a day with any light, the sensor's irradiance, and `daylight`: 50 W/m2, else the sun 10 degrees high."""
     grid = np.arange(start_ms(day, plant.zone), start_ms(day + timedelta(days=1), plant.zone), SLOT)
     frame = pd.DataFrame({"sun": truth.sun(plant, grid)}, index=grid)
     frame["light"] = np.nan
     for sensor in truth.fleet.of(plant.code, 10):
         rows = truth.rows(sensor)
         frame["light"] = pd.Series(rows["radiant_line"].astype(float).to_numpy(), index=rows["t"]).reindex(grid)
-    up = np.where(frame["light"].notna(), frame["light"] >= 50, frame["sun"] >= 10)
-    return frame[up]
+    measured = frame["light"].notna()
+    frame["daylight"] = np.where(measured, frame["light"] >= 50, frame["sun"] >= 10)
+    return frame[np.where(measured, frame["light"] > 0, frame["sun"] >= 0)]
 
 
 def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> list[Run]:
@@ -134,6 +135,7 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
         for device_id, frame in frames.items()
     }
     sisters = pd.DataFrame(free).median(axis=1) if free else pd.Series(dtype=float)
+    day_slots = light.index[light["daylight"]]
     found = []
     for device in inverters:
         if device.id not in frames:
@@ -144,6 +146,8 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
         sensor = frame["light"] / 1000 * frame["kwp"] * (np.nan if ratio is None else ratio)
         frame["sensor"] = sensor
         frame["potential"] = sister.where(~alone).fillna(sensor)
+        dim = sister.fillna(sensor)[~frame["daylight"]]
+        frame = frame[frame["daylight"]]
         label = frame["kind"] + " " + frame["cause"]
         for _, part in frame.groupby((label != label.shift()).cumsum()):
             first, last = int(part.index[0]), int(part.index[-1])
@@ -156,8 +160,9 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
                 first,
                 last,
                 part,
-                first == light.index[0],
-                last == light.index[-1],
+                first == day_slots[0],
+                last == day_slots[-1],
+                notes={"dim": dim},
             )
             _judge(run)
             found.append(run)
@@ -194,10 +199,11 @@ def _judge(run: Run) -> None:
 
 
 def _judge_silence(truth: Truth, device: Device, runs_of_device: list[Run]) -> None:
-    """Silences by what the counter did over them: those that only a night without a reading parts are one."""
+    """Silences by what the counter did over them: those that only a night without a row parts are one."""
     if not runs_of_device:
         return
-    counter = sent_in(truth, device)["counter"]
+    sent = sent_in(truth, device)
+    counter = sent["counter"][sent["state"] < 45056]
     gaps: list[list[Run]] = []
     ordered = sorted(runs_of_device, key=lambda run: run.first)
     for before, run in zip([None, *ordered], ordered, strict=False):
@@ -227,15 +233,21 @@ def _judge_gap(truth: Truth, counter: pd.Series, gap: list[Run]) -> None:
     potential = pd.concat([run.frame["potential"] for run in gap])
     slots, known = len(potential), int(potential.notna().sum())
     step = None if before.empty or after.empty else float(after.iloc[0] - before.iloc[-1])
-    wholes = [run.potential_kwh for run in gap]
-    for run, whole in zip(gap, wholes, strict=True):
+    low = before.index[-1] if len(before) else since
+    high = after.index[0] if len(after) else until
+    dim = sum(float(run.notes["dim"].loc[low + 1 : high].fillna(0).sum()) / 12 for run in gap)
+    more = 0 if gap[-1].evening else 1
+    whole = potential.sum() / 12 / known * (slots + more) + dim if known >= 0.8 * slots and potential.sum() else None
+    for run in gap:
         run.availability = "unknown"
         if step is not None and step >= 0:
-            part = run.slots / slots if None in wholes or not sum(wholes) else whole / sum(wholes)
-            run.notes["own_kwh"] = step * slots / (slots + 1) * part
-        if step is None or known < 0.8 * slots or not potential.sum():
+            part = run.slots / (slots + more)
+            if whole is not None and run.potential_kwh is not None:
+                part = run.potential_kwh / whole
+            run.notes["own_kwh"] = step * part
+        if step is None or whole is None:
             continue
-        share = step / (potential.sum() / 12 / known * (slots + 1))
+        share = step / whole
         if share >= 0.8:
             run.availability = "up"
         elif 0 <= share <= 0.05:
@@ -271,7 +283,9 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
         clipped = (all_slots["state"] == 512) & (all_slots["power"] >= 0.99 * rated.get(device_id, np.inf))
         clips = int(clipped.sum())
         unclear = slots["unknown"] > 0.2 * total
-        blind = unclear or any(run.potential_kwh is None for run in limited)
+        stateless = sum(run.slots for run in mine if run.kind in ("no data", "unknown"))
+        untold = stateless > 0.2 * total
+        blind = untold or any(run.potential_kwh is None for run in limited)
         lost_blind = unclear or any(run.potential_kwh is None for run in downs)
         yield_kwh = told.get("product_power")
         if yield_kwh is None and not here.empty:
@@ -298,19 +312,20 @@ def inverter_days(truth: Truth, judged: list[Run]) -> list[dict[str, Any]]:
             if slots["unknown"] <= 0.2 * total and slots["up"] + slots["down"]
             else None,
             "silent_h": sum(run.slots for run in mine if run.kind == "no data") / 12,
+            "stateless_h": stateless / 12,
             "limited_h": sum(run.slots for run in limited if run.kind == "up") / 12,
             "derated_h": sum(run.slots for run in mine if run.cause == "derating") / 12,
             "limit_shutdown_h": sum(run.slots for run in limited if run.kind == "excluded") / 12,
             "curtailed_energy_kwh": None
             if blind
             else float(sum((each["potential"] - each["power"]).sum() for each in below)) / 12,
-            "clipped_h": None if device_id not in rated else clips / 12 if clips >= 3 else 0.0,
+            "clipped_h": None if device_id not in rated or untold else clips / 12 if clips >= 3 else 0.0,
             "clipped_energy_kwh": none(
                 float((all_slots["sensor"] - all_slots["power"])[clipped].clip(lower=0).sum(min_count=1) / 12)
                 if clips >= 3
                 else 0.0
             )
-            if device_id in rated
+            if device_id in rated and not untold
             else None,
             "lost_energy_kwh": None
             if lost_blind

@@ -95,6 +95,10 @@ def _period(
         "completeness": len(mine) / length,
         "provisional_days": int(sum(truth.provisional(plant, day) for day in mine["local_date"])),
         **sums,
+        **{
+            f"{name}_energy_days": int(mine[f"{name}_energy_kwh"].notna().sum())
+            for name in ("lost", "curtailed", "clipped")
+        },
         "p0_kwp": capacity(truth, plant),
         "pv_energy_from_report_kwh": told["PVYield"],
         "pv_energy_difference_kwh": _less(sums["pv_energy_kwh"], told["PVYield"]),

@@ -186,10 +186,10 @@ def counted_flows(truth: Truth, plant: Plant, day: date) -> dict[str, Any]:
             continue
         sums = (counted["inward"], counted["outward"], truth.night_inward(device, day))
         if plant.code == truth.fleet.generation:
-            found["auxiliary_consumption_kwh"] = float(sums[2])
+            found["auxiliary_consumption_kwh"] = sums[2]
         else:
             for name, value in zip(names, sums, strict=True):
-                found[name] = (found[name] or 0.0) + float(value)
+                found[name] = None if value is None else (found[name] or 0.0) + float(value)
     return found
 
 
@@ -454,9 +454,9 @@ def fleet_now(
                 "total_yield_kwh": float(items["total_power"]),
                 "revenue_today": float(items["day_income"]),
                 "last_inverter_row_utc": utc_of(max(frame["t"].max() for frame in inverters)) if inverters else None,
-                "inverters_down": len(down),
+                "inverters_down": len(down) if inverters else None,
                 "down_since_utc": min(down, default=None),
-                "inverters_silent": len(silent),
+                "inverters_silent": len(silent) if inverters else None,
                 "is_offline": bool(offline),
                 "offline_since_utc": min(offline, default=None),
                 "open_alarms": len(alarms_open),

@@ -1,5 +1,6 @@
 """How far a day of a plant of the mixed fleet can be trusted: what was owed, what came, and what the rest says."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +14,11 @@ from pipelines.simulator.fleet import Device, Plant
 COMPLETE = 0.95
 
 
-def quality_days(truth: Truth) -> list[dict[str, Any]]:
+Charged = Mapping[tuple[str, date], bool | None]
+"""Of plants' days, whether a hybrid took from the grid; null where it can't be told."""
+
+
+def quality_days(truth: Truth, charged: Charged) -> list[dict[str, Any]]:
     """marts.fct_data_quality_day of all days with a report, but for what `residuals` checks."""
     rows = []
     for plant in truth.fleet.plants:
@@ -39,7 +44,7 @@ def quality_days(truth: Truth) -> list[dict[str, Any]]:
                     "can_be_trusted": bool(judged)
                     and min(judged) >= COMPLETE
                     and not truth.provisional(plant, day)
-                    and agrees(truth, plant, day, report),
+                    and agrees(truth, plant, day, report, charged.get((plant.code, day))),
                 }
             )
     return rows
@@ -98,10 +103,10 @@ def _reporting(truth: Truth, plant: Plant, day: date, *types: int) -> list[Devic
     return [each for each in truth.fleet.of(plant.code, *types) if day in device_reports(truth, each)]
 
 
-def agrees(truth: Truth, plant: Plant, day: date, report: dict[str, Any]) -> bool:
+def agrees(truth: Truth, plant: Plant, day: date, report: dict[str, Any], charged: bool | None) -> bool:
     """Whether the plant's AC energy is what its inverters report, storage at the AC side taken off; true if unknown.
 
-    What a hybrid's battery charged may be missing in it: from the grid, that passes no inverter.
+    Unless it is known not to have come from the grid, what a hybrid's battery charged may be missing in it.
     """
     inverters = _reporting(truth, plant, day, 1, 38)
     if not inverters:
@@ -110,7 +115,7 @@ def agrees(truth: Truth, plant: Plant, day: date, report: dict[str, Any]) -> boo
     given = sum(device_reports(truth, each)[day]["product_power"] for each in inverters)
     given -= sum(each["charge_cap"] - each["discharge_cap"] for each in behind)
     residual = report["inverterYield"] - given
-    if residual < 0:
+    if residual < 0 and charged is not False:
         before = [device_reports(truth, each)[day] for each in _reporting(truth, plant, day, 39)]
         residual = min(0.0, residual + sum(each["charge_cap"] for each in before))
     return bool(abs(residual) <= max(1.0, 0.01 * abs(report["inverterYield"])))
@@ -122,7 +127,7 @@ def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any
     found = {}
     for row in days:
         key = row["plant_code"], row["local_date"]
-        own, metered = judged.get(key), bool(truth.fleet.of(key[0], 17, 47))
+        own = judged.get(key)
         null = {
             "performance_ratio": row["pr_poa_pct"] is None and row["pr_unverified_plane_pct"] is None,
             "self_consumption": row["self_consumption_pct"] is None,
@@ -138,8 +143,8 @@ def gaps(truth: Truth, days: list[dict[str, Any]], inverters: list[dict[str, Any
             "bill": row["bill"] is None,
             "savings": row["savings"] is None,
             "co2_avoided": row["co2_avoided_kg"] is None,
-            "grid_import_from_counters": metered and row["grid_import_from_counters_kwh"] is None,
-            "completeness": not truth.fleet.of(key[0], 1, 38),
+            "grid_import_from_counters": row["grid_import_from_counters_kwh"] is None,
+            "completeness": not truth.fleet.of(key[0], 1, 38) or key[1] not in truth.days(truth.fleet.plant(key[0])),
         }
         found[key] = {name for name, missing in null.items() if missing}
     return found
