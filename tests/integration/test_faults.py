@@ -175,7 +175,7 @@ def test_a_program_that_steals_the_session_again_and_again_makes_the_account_res
             clock.advance(120)
         logins = [record.at for record in simulator.log.calls("login")]
     outcomes = [what for _, what, _ in ends]
-    assert outcomes[:3] == ["session_expired", "session_expired", "session_contested"]
+    assert outcomes[:2] == ["session_expired", "session_contested"], "the third token that died in half an hour"
     assert outcomes[-1] == "ok", "and goes on when the other has stopped"
     assert len(logins) <= 12, "two hours of it cost a handful of logins"
     for first, at in enumerate(logins):
