@@ -56,7 +56,7 @@ def contradicted_words(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
             names = _some([str(row[0]) for row in found])
             yield (
                 f"PVMS_DEVICES_FILE gives a {word} that the device's own rows contradict (ops.conventions), so its "
-                f"powers are wrong in all tables: correct it, or leave it empty, for {names}"
+                f"powers and directions are wrong in all tables: correct it, or leave it empty, for {names}"
             )
 
 

@@ -98,7 +98,8 @@ beside as (
         after.own as own_after,
         greatest(days.inputs_changed_at_utc, before.inputs_changed_at_utc, after.inputs_changed_at_utc)
             as newest_input_at_utc,
-        greatest(days.asked_at_utc, answers.last_at_utc) as last_asked_at_utc
+        greatest(days.asked_at_utc, answers.last_at_utc) as last_asked_at_utc,
+        greatest(before.asked_at_utc, answers_before.last_at_utc) as before_asked_at_utc
     from days
     left join days as before
         on
@@ -112,6 +113,10 @@ beside as (
         on
             days.plant_code = answers.plant_code
             and days.local_date = answers.local_date
+    left join answers as answers_before
+        on
+            days.plant_code = answers_before.plant_code
+            and days.local_date = answers_before.local_date + 1
 
 )
 
@@ -134,7 +139,9 @@ select
     beside.newest_input_at_utc as inputs_changed_at_utc,
     -- What was measured later than 15 minutes before the newest answer may not have reached the vendor by then.
     least(plant_days.day_end_utc, beside.last_asked_at_utc - interval 15 minutes) as asked_until_utc,
+    beside.before_asked_at_utc - interval 15 minutes >= plant_days.day_start_utc as day_before_is_whole,
     hash(
+        beside.before_asked_at_utc - interval 15 minutes >= plant_days.day_start_utc,
         beside.own,
         beside.own_before,
         beside.own_after,

@@ -43,9 +43,10 @@ gaps as (
         sum(slots) over by_gap as gap_slots,
         sum(potential_slots) over by_gap as gap_potential_slots,
         sum(potential_kwh) over by_gap as gap_potential_kwh,
-        sum(dim_potential_kwh) over by_gap as gap_dim_kwh,
-        -- The counter's step holds the slot of the reading after the gap, too; in the evening that one is dim.
-        (not last_value(touches_evening) over by_gap)::integer as slots_more,
+        first_value(dim_before_kwh) over by_gap + sum(dim_own_kwh) over by_gap + last_value(dim_after_kwh) over by_gap
+            as gap_dim_kwh,
+        -- The counter's step holds the slot of the reading after the gap, too; a dim one is among those already.
+        (last_value(daylight_after) over by_gap)::integer as slots_more,
         last_value(counter_after_kwh) over by_gap - first_value(counter_before_kwh) over by_gap as counter_step_kwh,
         max(inputs_changed_at_utc) over by_gap as gap_changed_at_utc
     from numbered
@@ -124,6 +125,7 @@ select
     clipped_slots,
     clipped_kwh,
     clipping_is_known,
+    stateless_slots,
     gap_changed_at_utc as inputs_changed_at_utc,
     signature
 from shares

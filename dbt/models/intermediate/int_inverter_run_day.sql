@@ -17,26 +17,43 @@ to_read as (
 
 ),
 
+read_days as (
+
+    select
+        plant_code,
+        read_date as local_date
+    from to_read
+
+),
+
 irradiance as (
 
-    {{ plant_irradiance('todo') }}
+    {{ plant_irradiance('read_days') }}
 
 ),
 
 grid as (
 
     select
-        plant_code,
-        local_date,
-        latitude,
-        longitude,
+        read_days.plant_code,
+        read_days.local_date,
+        days.latitude,
+        days.longitude,
         -- What nobody has asked for yet is not silence.
         unnest(generate_series(
-            day_start_utc,
-            least(day_end_utc - interval 5 minutes, coalesce(asked_until_utc, day_end_utc)),
+            days.day_start_utc,
+            least(days.day_end_utc - interval 5 minutes, coalesce(todo.asked_until_utc, days.day_end_utc)),
             interval 5 minutes
         )) as slot_utc
-    from todo
+    from read_days
+    inner join {{ ref('int_plant_day') }} as days
+        on
+            read_days.plant_code = days.plant_code
+            and read_days.local_date = days.local_date
+    left join todo
+        on
+            read_days.plant_code = todo.plant_code
+            and read_days.local_date = todo.local_date
 
 ),
 
@@ -64,14 +81,24 @@ lit as (
 daylight as (
 
     select
-        *,
+        lit.* exclude (is_daylight),
+        todo.trailing_pr,
+        todo.day_before_is_whole,
+        -- Up to where it was asked for, no evening is reached.
+        coalesce(todo.asked_until_utc < todo.day_end_utc, false) as is_cut,
+        todo.inputs_changed_at_utc,
+        todo.signature,
         row_number() over (
-            partition by plant_code, local_date, is_daylight
-            order by slot_utc
+            partition by lit.plant_code, lit.local_date
+            order by lit.slot_utc
         ) as slot_number,
-        count(*) over (partition by plant_code, local_date, is_daylight) as slot_count
+        count(*) over (partition by lit.plant_code, lit.local_date) as slot_count
     from lit
-    where is_daylight is not null
+    inner join todo
+        on
+            lit.plant_code = todo.plant_code
+            and lit.local_date = todo.local_date
+    where lit.is_daylight
 
 ),
 
@@ -108,6 +135,37 @@ heard as (
 
 ),
 
+per_slot as (
+
+    select *
+    from readings
+    qualify row_number() over (
+        partition by plant_code, device_id, slot_utc
+        order by collect_time_utc desc
+    ) = 1
+
+),
+
+-- What the others of the plant give per kWp while nothing limits them.
+sisters as (
+
+    select
+        per_slot.plant_code,
+        per_slot.slot_utc,
+        median(per_slot.active_power_kw / ratings.p0_kwp) as kw_per_kwp
+    from per_slot
+    inner join {{ ref('int_inverter_rating') }} as ratings
+        on per_slot.device_id = ratings.device_id
+    where
+        per_slot.active_power_kw > 0
+        and per_slot.inverter_state_code = 512
+        and ratings.p0_kwp > 0
+    group by
+        per_slot.plant_code,
+        per_slot.slot_utc
+
+),
+
 slots as (
 
     select
@@ -116,12 +174,13 @@ slots as (
         ratings.p0_kwp,
         ratings.ac_kw,
         ratings.ac_kw_is_rating,
-        readings.active_power_kw,
-        readings.inverter_state_code,
+        per_slot.active_power_kw,
+        per_slot.inverter_state_code,
         states.cause_group,
+        coalesce(states.availability_group, 'no data') = 'no data' as is_stateless,
         case
-            when readings.device_id is null then 'no data'
-            when readings.active_power_kw > 0 then 'up'
+            when per_slot.device_id is null then 'no data'
+            when per_slot.active_power_kw > 0 then 'up'
             when states.availability_group in ('no data', 'down', 'excluded', 'standby') then states.availability_group
             else 'unknown'
         end as kind
@@ -134,38 +193,13 @@ slots as (
             and daylight.slot_utc <= coalesce(expected.owes_until_utc, daylight.slot_utc)
     left join {{ ref('int_inverter_rating') }} as ratings
         on expected.device_id = ratings.device_id
-    left join (
-        select *
-        from readings
-        qualify row_number() over (
-            partition by plant_code, device_id, slot_utc
-            order by collect_time_utc desc
-        ) = 1
-    ) as readings
+    left join per_slot
         on
-            expected.device_id = readings.device_id
-            and expected.plant_code = readings.plant_code
-            and daylight.slot_utc = readings.slot_utc
+            expected.device_id = per_slot.device_id
+            and expected.plant_code = per_slot.plant_code
+            and daylight.slot_utc = per_slot.slot_utc
     left join {{ ref('dim_inverter_state') }} as states
-        on readings.inverter_state_code = states.inverter_state_code
-
-),
-
--- What the others of the plant give per kWp while nothing limits them.
-sisters as (
-
-    select
-        plant_code,
-        slot_utc,
-        median(active_power_kw / p0_kwp) as kw_per_kwp
-    from slots
-    where
-        kind = 'up'
-        and inverter_state_code = 512
-        and p0_kwp > 0
-    group by
-        plant_code,
-        slot_utc
+        on per_slot.inverter_state_code = states.inverter_state_code
 
 ),
 
@@ -173,8 +207,6 @@ reckoned as (
 
     select
         slots.*,
-        todo.inputs_changed_at_utc,
-        todo.signature,
         case
             when slots.kind = 'no data' then 'communication'
             when slots.kind = 'up' and slots.inverter_state_code = 513 then 'power limit'
@@ -184,12 +216,8 @@ reckoned as (
             else slots.cause_group
         end as cause,
         sisters.kw_per_kwp * slots.p0_kwp as sister_kw,
-        slots.irradiance_w_m2 / 1000 * slots.p0_kwp * todo.trailing_pr as sensor_kw
+        slots.irradiance_w_m2 / 1000 * slots.p0_kwp * slots.trailing_pr as sensor_kw
     from slots
-    inner join todo
-        on
-            slots.plant_code = todo.plant_code
-            and slots.local_date = todo.local_date
     left join sisters
         on
             slots.plant_code = sisters.plant_code
@@ -208,20 +236,23 @@ potentials as (
             order by slot_number
         ) as begins
     from reckoned
-    where is_daylight
 
 ),
 
 dim as (
 
     select
-        plant_code,
-        local_date,
-        device_id,
-        slot_utc,
-        coalesce(sister_kw, sensor_kw) as potential_kw
-    from reckoned
-    where not is_daylight
+        lit.plant_code,
+        lit.local_date,
+        lit.slot_utc,
+        lit.irradiance_w_m2,
+        sisters.kw_per_kwp
+    from lit
+    left join sisters
+        on
+            lit.plant_code = sisters.plant_code
+            and lit.slot_utc = sisters.slot_utc
+    where not lit.is_daylight
 
 ),
 
@@ -251,7 +282,7 @@ runs as (
         max(slot_utc) + interval 5 minutes as end_utc,
         count(*) as slots,
         min(slot_number) = 1 as touches_morning,
-        max(slot_number) = any_value(slot_count) as touches_evening,
+        max(slot_number) = any_value(slot_count) and not any_value(is_cut) as touches_evening,
         -- Silence tells no power, and in a state that nobody knows no power is not 0.
         sum(case
             when kind = 'unknown' then active_power_kw
@@ -266,6 +297,11 @@ runs as (
             where ac_kw_is_rating and inverter_state_code = 512 and active_power_kw >= 0.99 * ac_kw
         ) / 12 as clipped_kwh,
         any_value(ac_kw_is_rating) as clipping_is_known,
+        count(*) filter (where is_stateless) as stateless_slots,
+        any_value(p0_kwp) as p0_kwp,
+        any_value(trailing_pr) as trailing_pr,
+        any_value(is_cut) as is_cut,
+        any_value(day_before_is_whole) as day_before_is_whole,
         any_value(inputs_changed_at_utc) as inputs_changed_at_utc,
         any_value(signature) as signature
     from numbered
@@ -278,15 +314,27 @@ runs as (
 ),
 
 -- The last that was heard before a run and the first after it, in its plant, on its day or one beside it: further away
--- only some builds read. A reading without a counter is one all the same: then nobody knows what the run came to.
-bounded as (
+-- only some builds read. Where nobody asked for the time between, what happened then is no part of a silence. A reading
+-- without a counter is one all the same: then nobody knows what the run came to.
+neighbours as (
 
     select
         runs.*,
-        case when before.local_date >= runs.local_date - 1 then before.collect_time_utc end as heard_before_utc,
-        case when before.local_date >= runs.local_date - 1 then before.total_yield_kwh end as counter_before_kwh,
-        case when after.local_date <= runs.local_date + 1 then after.collect_time_utc end as heard_after_utc,
-        case when after.local_date <= runs.local_date + 1 then after.total_yield_kwh end as counter_after_kwh
+        coalesce(
+            before.local_date = runs.local_date
+            or (before.local_date = runs.local_date - 1 and runs.day_before_is_whole),
+            false
+        ) as before_is_near,
+        coalesce(
+            after.local_date = runs.local_date
+            or (after.local_date = runs.local_date + 1 and not runs.is_cut),
+            false
+        ) as after_is_near,
+        before.collect_time_utc as before_utc,
+        before.total_yield_kwh as before_kwh,
+        after.collect_time_utc as after_utc,
+        after.slot_utc as after_slot_utc,
+        after.total_yield_kwh as after_kwh
     from runs
     asof left join heard as before
         on
@@ -301,7 +349,20 @@ bounded as (
 
 ),
 
--- What could have been given of the same day between these two while the light was low.
+bounded as (
+
+    select
+        * exclude (before_utc, before_kwh, after_utc, after_kwh, after_slot_utc),
+        case when before_is_near then before_utc end as heard_before_utc,
+        case when before_is_near then before_kwh end as counter_before_kwh,
+        case when after_is_near then after_utc end as heard_after_utc,
+        case when after_is_near then after_kwh end as counter_after_kwh,
+        case when after_is_near then after_slot_utc end as heard_after_slot_utc
+    from neighbours
+
+),
+
+-- What could have been given between these two while the light was low: on the day before, on the run's own, on the next.
 dim_around as (
 
     select
@@ -309,15 +370,23 @@ dim_around as (
         bounded.local_date,
         bounded.device_id,
         bounded.run_number,
-        sum(dim.potential_kw) / 12 as dim_potential_kwh
+        {% for name, step, known in [
+            ('before', -1, 'bounded.heard_before_utc is not null'),
+            ('own', 0, 'true'),
+            ('after', 1, 'bounded.heard_after_utc is not null'),
+        ] -%}
+        coalesce(sum(coalesce(
+            dim.kw_per_kwp * bounded.p0_kwp, dim.irradiance_w_m2 / 1000 * bounded.p0_kwp * bounded.trailing_pr
+        )) filter (where dim.local_date = bounded.local_date + ({{ step }}) and {{ known }}) / 12, 0) as dim_{{ name }}_kwh
+        {{- ',' if not loop.last }}
+        {% endfor %}
     from bounded
     inner join dim
         on
             bounded.plant_code = dim.plant_code
-            and bounded.local_date = dim.local_date
-            and bounded.device_id = dim.device_id
-            and dim.slot_utc > coalesce(bounded.heard_before_utc, bounded.start_utc - interval 1 day)
-            and dim.slot_utc <= coalesce(bounded.heard_after_utc, bounded.end_utc + interval 1 day)
+            and dim.local_date between bounded.local_date - 1 and bounded.local_date + 1
+            and (dim.slot_utc > bounded.heard_before_utc or bounded.heard_before_utc is null)
+            and (dim.slot_utc <= bounded.heard_after_utc or bounded.heard_after_utc is null)
     where bounded.kind = 'no data'
     group by
         bounded.plant_code,
@@ -343,7 +412,10 @@ select
     bounded.own_kwh,
     bounded.potential_kwh,
     bounded.potential_slots,
-    coalesce(dim_around.dim_potential_kwh, 0) as dim_potential_kwh,
+    coalesce(dim_around.dim_before_kwh, 0) as dim_before_kwh,
+    coalesce(dim_around.dim_own_kwh, 0) as dim_own_kwh,
+    coalesce(dim_around.dim_after_kwh, 0) as dim_after_kwh,
+    coalesce(lit.is_daylight, false) as daylight_after,
     bounded.heard_before_utc,
     bounded.counter_before_kwh,
     bounded.heard_after_utc,
@@ -352,6 +424,7 @@ select
     bounded.clipped_slots,
     bounded.clipped_kwh,
     bounded.clipping_is_known,
+    bounded.stateless_slots,
     bounded.inputs_changed_at_utc,
     bounded.signature
 from bounded
@@ -361,3 +434,7 @@ left join dim_around
         and bounded.local_date = dim_around.local_date
         and bounded.device_id = dim_around.device_id
         and bounded.run_number = dim_around.run_number
+left join lit
+    on
+        bounded.plant_code = lit.plant_code
+        and bounded.heard_after_slot_utc = lit.slot_utc

@@ -15,7 +15,7 @@ with runs as (
         sum(slots) filter (where availability = 'excluded') as excluded_slots,
         sum(slots) filter (where availability = 'unknown') as unknown_slots,
         sum(slots) filter (where sent_as = 'no data') as silent_slots,
-        sum(slots) filter (where sent_as in ('no data', 'unknown')) as stateless_slots,
+        sum(stateless_slots) as stateless_slots,
         sum(slots) filter (where sent_as = 'up' and cause_group = 'power limit') as limited_slots,
         sum(slots) filter (where sent_as = 'up' and cause_group = 'derating') as derated_slots,
         sum(slots) filter (where sent_as = 'excluded' and cause_group = 'power limit') as limit_shutdown_slots,

@@ -274,6 +274,11 @@ select
             when p0_kwp is null then 'clear_sky_energy: no capacity'
             else 'clear_sky_energy: the day was not worked out'
         end,
+        case
+            when coalesce(clear_sky_energy_kwh, 0) = 0 then null
+            when is_running then 'clear_sky_ratio: the report was read before the day was over'
+            when pv_energy_kwh is null then 'clear_sky_ratio: no PV energy known'
+        end,
         {% for kpi, reasons in plant_day_gaps() -%}
         case
             {% for condition, reason in reasons -%}

@@ -111,8 +111,34 @@ def light_of(truth: Truth, plant: Plant, day: date) -> pd.DataFrame:
     return frame[np.where(measured, frame["light"] > 0, frame["sun"] >= 0)]
 
 
+def sisters_of(truth: Truth, plant: Plant) -> pd.Series:
+    """What inverters that nothing limits give per kWp in each slot: the median."""
+    return truth.once(("sisters", plant.code), lambda: _sisters_of(truth, plant))
+
+
+def _sisters_of(truth: Truth, plant: Plant) -> pd.Series:
+    free = {}
+    for device in truth.fleet.of(plant.code, 1, 38):
+        if device.id in truth.held:
+            sent = sent_in(truth, device)
+            free[device.id] = (sent["power"] / device.inverter.dc_kwp)[(sent["power"] > 0) & (sent["state"] == 512)]
+    return pd.DataFrame(free).median(axis=1) if free else pd.Series(dtype=float)
+
+
+def dim_kwh(truth: Truth, device: Device, run: Run, day: date, low: int, high: int) -> float:
+    """What an inverter could have given on a day in slots of low light after `low`, up to `high`."""
+    plant = truth.fleet.plant(run.plant_code)
+    light = light_of(truth, plant, day)
+    dim = light[~light["daylight"] & (light.index > low) & (light.index <= high)]
+    ratio = run.notes["ratio"]
+    by_light = dim["light"] / 1000 * (np.nan if ratio is None else ratio)
+    rate = sisters_of(truth, plant).reindex(dim.index).fillna(by_light)
+    return float(rate.fillna(0).sum()) * device.inverter.dc_kwp / 12
+
+
 def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> list[Run]:
     light = light_of(truth, plant, day)
+    light = light[light["daylight"]]
     inverters = [each for each in truth.fleet.of(plant.code, 1, 38) if each.id in truth.held]
     frames: dict[int, pd.DataFrame] = {}
     for device in inverters:
@@ -130,12 +156,8 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
         frame["cause"] = [_cause(kind, state) for kind, state in zip(frame["kind"], frame["state"], strict=True)]
         frame["kwp"] = device.inverter.dc_kwp
         frames[device.id] = frame
-    free = {
-        device_id: (frame["power"] / frame["kwp"])[(frame["kind"] == "up") & (frame["state"] == 512)]
-        for device_id, frame in frames.items()
-    }
-    sisters = pd.DataFrame(free).median(axis=1) if free else pd.Series(dtype=float)
-    day_slots = light.index[light["daylight"]]
+    sisters = sisters_of(truth, plant)
+    day_slots = light.index
     found = []
     for device in inverters:
         if device.id not in frames:
@@ -146,8 +168,6 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
         sensor = frame["light"] / 1000 * frame["kwp"] * (np.nan if ratio is None else ratio)
         frame["sensor"] = sensor
         frame["potential"] = sister.where(~alone).fillna(sensor)
-        dim = sister.fillna(sensor)[~frame["daylight"]]
-        frame = frame[frame["daylight"]]
         label = frame["kind"] + " " + frame["cause"]
         for _, part in frame.groupby((label != label.shift()).cumsum()):
             first, last = int(part.index[0]), int(part.index[-1])
@@ -162,7 +182,7 @@ def _runs_of_day(truth: Truth, plant: Plant, day: date, ratio: float | None) -> 
                 part,
                 first == day_slots[0],
                 last == day_slots[-1],
-                notes={"dim": dim},
+                notes={"ratio": ratio},
             )
             _judge(run)
             found.append(run)
@@ -222,21 +242,28 @@ def _judge_silence(truth: Truth, device: Device, runs_of_device: list[Run]) -> N
         else:
             gaps.append([run])
     for gap in gaps:
-        _judge_gap(truth, counter, gap)
+        _judge_gap(truth, device, counter, gap)
 
 
-def _judge_gap(truth: Truth, counter: pd.Series, gap: list[Run]) -> None:
-    zone = truth.fleet.plant(gap[0].plant_code).zone
+def _judge_gap(truth: Truth, device: Device, counter: pd.Series, gap: list[Run]) -> None:
+    plant = truth.fleet.plant(gap[0].plant_code)
+    zone = plant.zone
     since, until = start_ms(gap[0].day - timedelta(days=1), zone), start_ms(gap[-1].day + timedelta(days=2), zone)
     before = counter[(counter.index >= since) & (counter.index < gap[0].first)]
     after = counter[(counter.index >= gap[-1].last + SLOT) & (counter.index < until)]
     potential = pd.concat([run.frame["potential"] for run in gap])
     slots, known = len(potential), int(potential.notna().sum())
     step = None if before.empty or after.empty else float(after.iloc[0] - before.iloc[-1])
-    low = before.index[-1] if len(before) else since
-    high = after.index[0] if len(after) else until
-    dim = sum(float(run.notes["dim"].loc[low + 1 : high].fillna(0).sum()) / 12 for run in gap)
-    more = 0 if gap[-1].evening else 1
+    low, high = (before.index[-1] if len(before) else since), (after.index[0] if len(after) else until)
+    dim = sum(dim_kwh(truth, device, run, run.day, low, high) for run in gap)
+    if len(before):
+        dim += dim_kwh(truth, device, gap[0], gap[0].day - timedelta(days=1), low, high)
+    more = 0
+    if len(after):
+        next_day = gap[-1].day + timedelta(days=1)
+        dim += dim_kwh(truth, device, gap[-1], next_day, low, high)
+        lit = pd.concat([light_of(truth, plant, day)["daylight"] for day in (gap[-1].day, next_day)])
+        more = int(bool(lit.get(high, False)))
     whole = potential.sum() / 12 / known * (slots + more) + dim if known >= 0.8 * slots and potential.sum() else None
     for run in gap:
         run.availability = "unknown"
