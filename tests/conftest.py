@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,13 @@ SETTING_PREFIXES = ("SMARTPVMS_", "PVMS_")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", type=Path, help="folder that keeps the pictures of Dagster's pages (README's: docs)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with a long test first, then those with many tests: workers take them in this order, each as a whole."""
+    counts = Counter(item.path for item in items)
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: (item.path not in long, -counts[item.path], str(item.path)))
 
 
 def _is_setting(name: str) -> bool:

@@ -31,7 +31,7 @@ from pipelines.simulator.server import Simulator
 from pipelines.simulator.view import Account
 from pipelines.simulator.world import build_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000), needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3000), needs_proc]
 
 FIRST = datetime.now(UTC).date() - timedelta(days=40)
 DAYS = [FIRST + timedelta(days=number) for number in range(20)]

@@ -18,7 +18,7 @@ from pipelines.simulator.oauth import OAuthSetup
 from pipelines.simulator.server import Simulator
 from pipelines.simulator.world import World, build_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 DAY = "2025-06-15"
 PASSWORD = 'pa55 "wörd" & <more>'

@@ -26,6 +26,7 @@ from pipelines.simulator.world import World
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(3000),
     needs_proc,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=ABSENT),

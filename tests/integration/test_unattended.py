@@ -11,6 +11,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "unattended.py"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc")
 def test_two_hours_unattended_bring_all_that_is_due_though_a_run_and_the_daemon_are_killed() -> None:
