@@ -149,6 +149,7 @@ class Asker:
     listener: Listener
     wait: bool
     refused_plants: dict[str, PlantNotAuthorized] = field(default_factory=dict)
+    answered_plants: set[str] = field(default_factory=set)
     share: Callable[[], None] = lambda: None
     search: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -285,6 +286,7 @@ class Asker:
             parts, code = (batch.subjects[:middle], batch.subjects[middle:]), error.code
         else:
             if reply is not None:
+                self.answered_plants.update(batch.plant_of[subject] for subject in batch.subjects)
                 yield reply
             return
         yield from self._ask_parts(purpose, code, batch, parts)
@@ -347,7 +349,10 @@ class Asker:
         rejected: dict[int, tuple[NorthboundError, list[str]]] = {}
         for subject in batch.subjects:
             plant = batch.plant_of[subject]
-            seeing = [c for c in callers if purpose.account == c.name or subject in c.names(purpose.endpoint)]
+            if purpose.account is not None:
+                seeing = [c for c in callers if purpose.account == c.name]
+            else:
+                seeing = [c for c in callers if subject in c.names(purpose.endpoint)]
             errors: list[NorthboundError] = []
             for caller in seeing:
                 refusal = self._refusal(caller, purpose, plant)
@@ -447,7 +452,11 @@ class Asker:
     def _close(self, caller: Caller, plant: str, refused: _PlantRefused) -> None:
         """Keep that a plant isn't open to an account; refused to all that see it, it is refused."""
         self.refused_plants[refusal_key(caller.name, plant)] = refused.error
-        seeing = {each.name for each in self._callers.values() if plant in each.view.plants} | {caller.name}
+        others = [each for each in self._callers.values() if each.name != caller.name]
+        # Of an account that was never listed nobody knows whether it sees the plant.
+        if any(each.view.listed_at is None for each in others):
+            return
+        seeing = {each.name for each in others if plant in each.view.plants} | {caller.name}
         keys = [refusal_key(name, plant) for name in seeing]
         if all(key in self.refused_plants for key in keys):
             for key in keys:

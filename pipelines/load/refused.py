@@ -6,7 +6,7 @@ call is answered it is back.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -122,29 +122,65 @@ def probe_refused(asker: Asker, path: Path, plants: Collection[str], now: dateti
     """
     for code in due_for_a_probe(path, now):
         known = not account_of_key(code) or account_of_key(code) in asker.clients
-        if known and code in asker.refused_plants and plant_of_key(code) in plants:
+        # One that is refused to all is asked of all: what single accounts were told of it goes with it.
+        covered = account_of_key(code) and plant_of_key(code) in asker.refused_plants
+        if known and not covered and code in asker.refused_plants and plant_of_key(code) in plants:
             _probe(asker, path, code, now)
 
 
 def _probe(asker: Asker, path: Path, code: str, now: datetime) -> None:
-    known = asker.refused_plants.pop(code)
-    answered = False
+    entry = _begin(path, code, now)
+    if entry is None:
+        return
+    keys = [each for each in asker.refused_plants if each == code or _belongs_to(each, code)]
+    known = {each: asker.refused_plants.pop(each) for each in keys}
+    # Sharing would bring back from the file what is being found out.
+    share, search = asker.share, asker.search
+    asker.share, asker.search = (lambda: None), nullcontext
+    answered = asked = False
     try:
         for endpoint in PROBES:
             try:
                 answered = _is_open(asker, endpoint, code, now)
-            except (EndpointRefused, EndpointBroken, QuotaExhausted):
+            except QuotaExhausted:
                 continue
+            except (EndpointRefused, EndpointBroken):
+                asked = True
+                continue
+            asked = True
             break
     finally:
+        asker.share, asker.search = share, search
         again = asker.refused_plants.get(code)
         if not answered:
-            asker.refused_plants.setdefault(code, known)
+            for each, error in known.items():
+                asker.refused_plants.setdefault(each, error)
     if answered:
-        write_refused(path, {}, now, open_again=[code])
+        # What it is refused to one account alone, others needn't find out.
+        single = {each: error for each, error in asker.refused_plants.items() if _belongs_to(each, code)}
+        write_refused(path, {}, now, open_again=keys)
+        write_refused(path, single, now)
     elif again is not None:
         with _changed(path) as entries:
-            entries[code] = {**_entry(again, now), "times": int(entries.get(code, {}).get("times", 1)) + 1}
+            entries[code] = {**_entry(again, now), "times": int(entry.get("times", 1)) + 1}
+    elif not asked:
+        with _changed(path) as entries:
+            entries[code] = entry
+
+
+def _belongs_to(key: str, code: str) -> bool:
+    """Whether a key tells of one account what `code` tells of all."""
+    return bool(account_of_key(key)) and not account_of_key(code) and plant_of_key(key) == code
+
+
+def _begin(path: Path, code: str, now: datetime) -> dict[str, Any] | None:
+    """Write down that the plant is asked for now, so that no other process does; None if one has. What stood before."""
+    with _changed(path) as entries:
+        entry = entries.get(code)
+        if entry is None or now < next_probe(entry):
+            return None
+        entries[code] = {**entry, "at": now.isoformat()}
+        return entry
 
 
 def _is_open(asker: Asker, endpoint: str, code: str, now: datetime) -> bool:

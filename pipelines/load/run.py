@@ -92,7 +92,9 @@ def run_load(
     finally:
         asker.share()
         if request.force:
-            open_again = [code for code in asked_for if code not in asker.refused_plants]
+            open_again = [
+                code for code in asked_for if code in asker.answered_plants and code not in asker.refused_plants
+            ]
             write_refused(services.refused_file, asker.refused_plants, services.clock.now(), open_again=open_again)
     return _finish(services, report, watch, made_before, build)
 

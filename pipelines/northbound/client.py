@@ -388,7 +388,7 @@ class Client:
             error.endpoint = error.endpoint or known.name
             if isinstance(error, _USED_THE_SESSION) and not (isinstance(error, ServerFault) and error.code is None):
                 # The vendor reckons a token's idle time from this call too.
-                self._session.good(token)
+                self._session.good(token, sent_at)
             self._session.explain(error)
             # Closed before the call is settled, so that no other process slips through in between.
             refusal = self._learned(known, error, call_id) if isinstance(error, RateLimited) else None
@@ -405,7 +405,7 @@ class Client:
         if verdict.time_source != "none":
             heard = ServerTime(sent_at, answered_at, verdict.server_time, verdict.time_source == "header")
         self._settle(call_id, reply, verdict=verdict, heard=heard)
-        self._session.good(token)
+        self._session.good(token, sent_at)
         self.denials.lift(self.account, known.name)
         answer = Answer(
             endpoint=known.name,

@@ -37,7 +37,7 @@ from pipelines.northbound.ledger_state import (
     span,
     window_of,
 )
-from pipelines.northbound.pauses import next_pause
+from pipelines.northbound.pauses import STEPS, next_pause
 from pipelines.northbound.quotas import FleetCounts as FleetCounts
 from pipelines.northbound.quotas import QuotaBook, QuotaOverride
 from pipelines.northbound.skew import FARTHEST, ServerTime
@@ -266,8 +266,12 @@ class Ledger:
         with self._file.writing() as db:
             shift = clock_of(db, account).shift
             db.execute(
-                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?)",
-                (account, 1, micros(now) + shift, micros(until) + shift, CONTESTED),
+                # A longer rest that the vendor asked for stands.
+                "INSERT INTO pauses VALUES (?, ?, ?, ?, ?) ON CONFLICT (account) DO UPDATE SET "
+                "number = excluded.number, noted_at = excluded.noted_at, closed_until = excluded.closed_until, "
+                "code = excluded.code WHERE excluded.closed_until > pauses.closed_until OR pauses.closed_until > ?",
+                # One that lies further ahead than any rest was written under a wrong clock.
+                (account, 1, micros(now) + shift, micros(until) + shift, CONTESTED, micros(now) + shift + STEPS[-1]),
             )
 
     def server_now(self, account: str, now: datetime) -> datetime:

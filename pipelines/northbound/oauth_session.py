@@ -102,8 +102,8 @@ class OAuthSession:
         """The request headers that carry the token: this one and no other (3.1.3)."""
         return {"Authorization": f"Bearer {token}"}
 
-    def good(self, token: str) -> None:
-        """The server has just accepted this token; that doesn't lengthen its life."""
+    def good(self, token: str, sent_at: datetime) -> None:
+        """The server has accepted this token; that doesn't lengthen its life."""
 
     def secrets(self, token: str | None = None) -> tuple[str, ...]:
         """What must not show up in any text."""

@@ -14,7 +14,7 @@ from pipelines.northbound.errors import (
 )
 from pipelines.northbound.judge import judge_login, judge_logout
 from pipelines.northbound.ledger import FleetCounts, Ledger
-from pipelines.northbound.tokens import Refusal, TokenCache
+from pipelines.northbound.tokens import TOKEN_LIFETIME, Refusal, TokenCache
 from pipelines.northbound.transport import Transport
 from schemas.endpoints import ENDPOINTS
 
@@ -29,6 +29,9 @@ ENDS_WITHIN: Final = timedelta(minutes=30)
 RESTS: Final = (timedelta(minutes=10), timedelta(minutes=30), timedelta(minutes=60))
 """How long the account rests then, by how often it has come to that in a day. Two programs that log in against each
 other would use up the five logins of ten minutes, and neither would get anything done."""
+
+NEAR_THE_END: Final = timedelta(minutes=1)
+"""So much before 30 idle minutes are over, by this machine's clock, a token may be found dead for its age."""
 
 NO_FLEET: Final = FleetCounts()
 """The limits of login and logout don't depend on the fleet."""
@@ -87,8 +90,9 @@ class Session:
             found = self._live()
             if found is not None and found != dead:
                 return found, False
+            early = found is not None and self._died_early()
             self._cache.drop_token(*self._who, dead)
-            if found is not None:
+            if early:
                 self._note_end()
             return self._login(why), True
 
@@ -99,16 +103,18 @@ class Session:
         """
         with self._cache.login_lock(*self._who):
             if self._live() == dead:
+                early = self._died_early()
                 self._cache.drop_token(*self._who, dead)
-                self._note_end()
+                if early:
+                    self._note_end()
 
     def headers(self, token: str) -> dict[str, str]:
         """The request headers that carry the token."""
         return {TOKEN_HEADER: token}
 
-    def good(self, token: str) -> None:
-        """The server has just accepted this token."""
-        self._cache.touch(*self._who, token, self._clock.now())
+    def good(self, token: str, sent_at: datetime) -> None:
+        """The server has accepted this token, in a call that left then: idle time runs from the call's arrival."""
+        self._cache.touch(*self._who, token, sent_at)
 
     def secrets(self, token: str | None = None) -> tuple[str, ...]:
         """What must not show up in any text."""
@@ -132,7 +138,7 @@ class Session:
     def login_again(self, *, why: str) -> None:
         """Log in, even if there is a session or this secret was refused; errors as for :meth:`token`."""
         with self._cache.login_lock(*self._who):
-            self._cache.forget_refusal(*self._who)
+            self._cache.forget_refusal(*self._who, self._credentials.password)
             self._login(why)
 
     def logout(self) -> None:
@@ -155,7 +161,7 @@ class Session:
 
     def forget_refusal(self) -> None:
         """Let a secret that was refused be tried again: for when the account was locked and no longer is."""
-        self._cache.forget_refusal(*self._who)
+        self._cache.forget_refusal(*self._who, self._credentials.password)
 
     def _live(self) -> str | None:
         return self._cache.live_token(*self._who, self._clock.now())
@@ -177,6 +183,11 @@ class Session:
         self._settle(call_id)
         self._cache.put_token(*self._who, token, self._clock.now())
         return token
+
+    def _died_early(self) -> bool:
+        """Whether the token that is known should have lived on; near the end of its life nobody ended it."""
+        used_at = self._cache.get(*self._who).used_at
+        return used_at is None or self._clock.now() - used_at < TOKEN_LIFETIME - NEAR_THE_END
 
     def _note_end(self) -> None:
         """A token that should have been good was turned down: the first times a new login cures it, then it waits."""

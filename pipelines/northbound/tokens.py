@@ -22,8 +22,11 @@ TOKEN_LIFETIME: Final = timedelta(minutes=30)
 ENDS_KEPT: Final = timedelta(days=1)
 """How long it is remembered that a token died before its time."""
 
-TOUCH_EVERY: Final = timedelta(minutes=1)
+TOUCH_EVERY: Final = timedelta(seconds=5)
 """How often the last use is written down: often enough against 30 minutes, rare enough to cost nothing."""
+
+SECRETS_KEPT: Final = 4
+"""Refused secrets that are remembered: a daemon with an old one must not forget what a command's was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Entry:
 
     token: str | None = field(default=None, repr=False)
     used_at: datetime | None = None
-    refusal: Refusal | None = field(default=None, repr=False)
+    refusals: tuple[Refusal, ...] = field(default=(), repr=False)
     ends: tuple[datetime, ...] = ()
     """When tokens died before their time, in the last day."""
 
@@ -63,11 +66,11 @@ class TokenCache:
         return entry.token
 
     def put_token(self, base_url: str, user: str, token: str, now: datetime) -> None:
-        """A login succeeded: keep its token, forget any refusal."""
-        self._change(base_url, user, lambda old: Entry(token=token, used_at=now, ends=old.ends))
+        """A login succeeded: keep its token. What was refused was another secret, and stays so."""
+        self._change(base_url, user, lambda old: replace(old, token=token, used_at=now))
 
     def touch(self, base_url: str, user: str, token: str, now: datetime) -> None:
-        """The token was used and good; written down at most once a minute."""
+        """The token was used at that time and good; written down every few seconds at most."""
         entry = self.get(base_url, user)
         if entry.token != token or entry.used_at is None or now - entry.used_at < TOUCH_EVERY:
             return
@@ -92,16 +95,25 @@ class TokenCache:
     ) -> None:
         """Remember that this secret was refused."""
         refusal = Refusal.of(secret, code=code, message=message, now=now)
-        self._change(base_url, user, lambda _: Entry(refusal=refusal))
+
+        def noted(old: Entry) -> Entry:
+            others = [each for each in old.refusals if not each.is_about(secret)]
+            return replace(old, refusals=(*others, refusal)[-SECRETS_KEPT:])
+
+        self._change(base_url, user, noted)
 
     def refusal(self, base_url: str, user: str, secret: str) -> Refusal | None:
         """The refusal of exactly this secret, if there was one."""
-        found = self.get(base_url, user).refusal
-        return found if found is not None and found.is_about(secret) else None
+        refusals = self.get(base_url, user).refusals
+        return next((each for each in refusals if each.is_about(secret)), None)
 
-    def forget_refusal(self, base_url: str, user: str) -> None:
-        """Let the same secret be tried once more."""
-        self._change(base_url, user, lambda old: replace(old, refusal=None))
+    def forget_refusal(self, base_url: str, user: str, secret: str) -> None:
+        """Let this secret be tried once more."""
+
+        def forgotten(old: Entry) -> Entry:
+            return replace(old, refusals=tuple(each for each in old.refusals if not each.is_about(secret)))
+
+        self._change(base_url, user, forgotten)
 
     def _change(self, base_url: str, user: str, change: Callable[[Entry], Entry]) -> None:
         self._file.change(_key(base_url, user), lambda content: _plain(change(_entry(content))))
@@ -115,7 +127,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     return {
         "token": entry.token,
         "used_at": entry.used_at.isoformat() if entry.used_at else None,
-        "refusal": entry.refusal.plain() if entry.refusal else None,
+        "refusals": [each.plain() for each in entry.refusals],
         "ends": [end.isoformat() for end in entry.ends],
     }
 
@@ -125,11 +137,14 @@ def _entry(content: dict[str, Any] | None) -> Entry:
     if not isinstance(content, dict):
         return Entry()
     try:
-        used_at, refusal = content.get("used_at"), content.get("refusal")
+        used_at, refusals = content.get("used_at"), content.get("refusals") or ()
+        # Earlier versions kept one.
+        if content.get("refusal"):
+            refusals = (*refusals, content["refusal"])
         return Entry(
             token=content.get("token"),
             used_at=aware(used_at) if used_at else None,
-            refusal=Refusal.read(refusal) if refusal else None,
+            refusals=tuple(Refusal.read(each) for each in refusals),
             ends=tuple(aware(end) for end in content.get("ends") or ()),
         )
     except (TypeError, ValueError, KeyError):

@@ -136,6 +136,45 @@ def test_force_asks_for_refused_plants_and_denied_endpoints_at_once(tmp_path: Pa
     assert daily.batches == []
 
 
+def test_force_forgets_no_refusal_of_a_plant_that_it_did_not_ask_about(tmp_path: Path) -> None:
+    house, hourly, _ = house_of_four(tmp_path)
+    house.load(1, 1, "plant_hourly")
+    house.desk.handlers["getDevHistoryKpi"] = lambda _: []
+    house.load(2, 2, "device_history", force=True)
+    before = len(hourly.batches)
+    house.load(2, 2, "plant_hourly")
+    assert hourly.batches[before:] == [["P1", "P2", "P4"]], "it isn't searched for again"
+
+
+def test_a_plant_that_another_process_has_just_asked_for_is_not_asked_for_again(tmp_path: Path) -> None:
+    house, _, daily = house_of_four(tmp_path)
+    house.load(1, 1, "plant_hourly")
+    house.clock.advance(DAY)
+    others: list[int] = []
+
+    def meanwhile(body: Mapping[str, Any]) -> int:
+        # While this one's answer is under way, another load finds the plant due, too.
+        if not others:
+            others.append(1)
+            house.load(2, 2, "plant_hourly")
+        return daily(body)  # type: ignore[return-value]
+
+    house.desk.handlers["getKpiStationDay"] = meanwhile
+    house.load(2, 2, "plant_hourly")
+    assert daily.batches == [["P3"]]
+
+
+@pytest.mark.parametrize("code", [20604, 10001])
+def test_a_probe_that_is_answered_otherwise_waits_for_its_next_turn(tmp_path: Path, code: int) -> None:
+    house, _, daily = house_of_four(tmp_path)
+    house.load(1, 1, "plant_hourly")
+    house.desk.handlers["getKpiStationDay"] = lambda body: (daily.batches.append([str(body["stationCodes"])]), code)[1]
+    for _ in range(5):
+        house.clock.advance(DAY / 4)
+        house.load(2, 2, "plant_hourly")
+    assert daily.batches == [["P3"]]
+
+
 def test_a_denied_endpoint_is_asked_once_a_day_by_one_call(tmp_path: Path) -> None:
     house = House(tmp_path, getKpiStationHour=lambda _: 401)
     seen = []

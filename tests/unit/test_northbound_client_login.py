@@ -10,6 +10,7 @@ from northbound_loopback import RELOGIN, Loopback, Say, logged_in, refused, rows
 
 from pipelines.northbound import errors
 from pipelines.northbound.clock import ManualClock
+from pipelines.northbound.ledger import FleetCounts
 
 __all__ = ["clock", "make", "server"]
 
@@ -58,6 +59,45 @@ def test_an_idle_token_is_replaced_without_a_call_lost_on_it(server: Loopback, m
     clock.advance(31 * 60)
     client.call(DAY, BODY, why="w")
     assert [each.headers["xsrf-token"] for each in server.calls(DAY)] == ["one", "one", "one", "two"]
+
+
+def test_a_token_is_as_old_as_the_call_that_used_it_and_its_age_is_no_theft(
+    server: Loopback, make: Make, clock: ManualClock
+) -> None:
+    server.say("login", logged_in("one"), logged_in("two"), logged_in("three"), logged_in("four"))
+    client = make()
+
+    def slow(_: Any) -> Say:
+        clock.advance(60)
+        return rows()
+
+    server.say(DAY, slow)
+    client.call(DAY, BODY, why="w")
+    # The server reckons from when the call came, a minute before its answer.
+    clock.advance(29 * 60 + 1)
+    server.say(DAY, rows())
+    client.call(DAY, BODY, why="w")
+    assert len(server.calls("login")) == 2, "the first token's time was over"
+    for _ in range(2):
+        # Found dead a little early by this machine's clock: nobody stole it, however often.
+        clock.advance(29 * 60 + 30)
+        server.say(DAY, RELOGIN, rows())
+        client.call(DAY, BODY, why="w")
+    assert client._session._cache.get(server.url, "api").ends == ()  # type: ignore[union-attr]
+
+
+def test_a_stolen_session_does_not_shorten_the_rest_that_the_vendor_asked_for(make: Make, clock: ManualClock) -> None:
+    ledger = make().ledger
+    for _ in range(4):
+        until = ledger.note_busy("main", clock.now(), 429)
+        clock.advance((until - clock.now()).total_seconds() + 1)
+    now = clock.now()
+    until = ledger.note_busy("main", now, 429)
+    ledger.note_contested("main", now, now + timedelta(minutes=10))
+    counts = FleetCounts(plants=2, devices_by_type={1: 20})
+    assert not ledger.allowance("main", DAY, until - timedelta(seconds=1), counts).granted
+    ledger.note_contested("main", now, until + timedelta(minutes=5))
+    assert not ledger.allowance("main", DAY, until + timedelta(seconds=1), counts).granted
 
 
 @pytest.mark.parametrize(

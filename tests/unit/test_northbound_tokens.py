@@ -68,8 +68,10 @@ def test_a_refusal_stands_for_one_secret_and_does_not_tell_it(path: Path) -> Non
     assert cache.refusal(*HERE, "new secret") is None
     assert cache.refusal(*THERE, "old secret") is None
     assert b"old secret" not in path.read_bytes()
-    cache.forget_refusal(*HERE)
+    cache.put_refusal(*HERE, "other secret", code=20400, message="no", now=NOON)
+    cache.forget_refusal(*HERE, "old secret")
     assert cache.refusal(*HERE, "old secret") is None
+    assert cache.refusal(*HERE, "other secret") is not None
 
 
 def test_the_same_secret_is_hashed_differently_each_time(path: Path) -> None:
@@ -77,14 +79,29 @@ def test_the_same_secret_is_hashed_differently_each_time(path: Path) -> None:
     cache.put_refusal(*HERE, "s", code=None, message="", now=NOON)
     cache.put_refusal(*THERE, "s", code=None, message="", now=NOON)
     accounts = json.loads(path.read_text())["accounts"].values()
-    assert len({each["refusal"]["digest"] for each in accounts}) == 2
+    assert len({each["refusals"][0]["digest"] for each in accounts}) == 2
 
 
-def test_a_login_clears_a_refusal(path: Path) -> None:
+def test_who_has_an_old_secret_neither_ends_a_session_nor_is_forgotten(path: Path) -> None:
     cache = TokenCache(path)
-    cache.put_refusal(*HERE, "s", code=20400, message="no", now=NOON)
     cache.put_token(*HERE, "one", NOON)
-    assert cache.refusal(*HERE, "s") is None
+    cache.put_refusal(*HERE, "old", code=20400, message="no", now=NOON)
+    assert cache.live_token(*HERE, NOON) == "one", "another secret's token lives on"
+    cache.put_token(*HERE, "two", NOON)
+    assert cache.refusal(*HERE, "old") is not None, "and the old secret isn't tried again"
+    for number in range(9):
+        cache.put_refusal(*HERE, f"typo {number}", code=20400, message="no", now=NOON)
+    assert cache.refusal(*HERE, "typo 8") is not None and cache.refusal(*HERE, "typo 0") is None
+
+
+def test_a_refusal_that_an_earlier_version_kept_still_stands(path: Path) -> None:
+    cache = TokenCache(path)
+    cache.put_refusal(*HERE, "old", code=20400, message="no", now=NOON)
+    content = json.loads(path.read_text())
+    (entry,) = content["accounts"].values()
+    entry["refusal"] = entry.pop("refusals")[0]
+    path.write_text(json.dumps(content))
+    assert cache.refusal(*HERE, "old") is not None
 
 
 @pytest.mark.parametrize(
