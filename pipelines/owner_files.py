@@ -23,6 +23,7 @@ from pipelines.quotas_file import read_quotas
 from pipelines.settings import SettingsError
 
 __all__ = [
+    "OWNER_FILES",
     "read_devices_file",
     "read_plants_file",
     "read_policy",
@@ -271,3 +272,12 @@ def _row(
     if keys and not any((record.get(key) or "").strip() for key in keys):
         raise SettingsError(f"{path}, line {line}: {' or '.join(keys)} is empty.")
     return values
+
+
+OWNER_FILES: Final[Mapping[str, Callable[[Path | None], pl.DataFrame]]] = {
+    "plants": read_plants_file,
+    "devices": read_devices_file,
+    "tariffs": read_tariffs_file,
+    "targets": read_targets_file,
+}
+"""Readers by kind; the setting that names a kind's file is `<kind>_file`."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pipelines.lake.publish import open_published
 from pipelines.lake.store import Lake
 from pipelines.load.owner_names import unknown_names
 from pipelines.northbound.client import LEDGER_FILE, Client
-from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
+from pipelines.owner_files import OWNER_FILES
 from pipelines.settings import Settings, SettingsError
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
 from schemas.endpoints import READ_ENDPOINTS
@@ -57,14 +57,6 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
             for kind, count in sorted(without.items())
         )
         yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
-
-
-OWNER_FILES: Mapping[str, Callable[[Path | None], pl.DataFrame]] = {
-    "plants": read_plants_file,
-    "devices": read_devices_file,
-    "tariffs": read_tariffs_file,
-    "targets": read_targets_file,
-}
 
 
 def owner_files(settings: Settings) -> Iterator[Finding]:

@@ -212,8 +212,8 @@ def pvoutput_frame(connection: duckdb.DuckDBPyConnection, plant: PlantFacts, sin
     """PVOutput's addbatchstatus: date and time of the plant's clock, Wh of the day so far and W.
 
     Consumption is there where the directions of all grid meters are known, and no hybrid charged from the grid on that
-    day; degrees are the air's. PVOutput knows no
-    repeated hour: of two readings that show the same clock, the later one stands.
+    day; degrees are the air's. PVOutput knows no repeated hour: of two readings that show the same clock, the later one
+    stands.
     """
     values = {"plant": plant.code, "since": since, "until": until}
     frame = connection.execute(_PVOUTPUT, values).df().set_index("time")

@@ -138,9 +138,10 @@ class Asker:
     """Asks the vendor on behalf of one load and remembers which plants spoil batches.
 
     `refused_plants`: plants that the vendor refuses to all who see them, by code; those of earlier loads and of this
-    one. Beside them, by `refusal_key`, plants that it refuses to one account alone. `share` is called when a plant
-    was refused: it tells other processes, and takes over what they have learned. A batch is searched for such a plant
-    within `search`, which may wait for another process's search and share what it found.
+    one. Beside them, by `refusal_key`, plants that it refuses to one account alone. `answered_plants`: those that a
+    call of this load was answered about. `share` is called when a plant was refused: it tells other processes, and
+    takes over what they have learned. A batch is searched for such a plant within `search`, which may wait for another
+    process's search and share what it found.
     """
 
     clients: Mapping[str, Client]

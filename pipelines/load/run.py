@@ -29,7 +29,7 @@ from pipelines.load.request_table import Asked, left_of, periodic
 from pipelines.load.room import DiskFillsUp, check_room
 from pipelines.load.services import Services, server_now
 from pipelines.load.wanting import Wanting
-from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
+from pipelines.owner_files import OWNER_FILES
 from pipelines.settings import Settings
 
 
@@ -196,10 +196,8 @@ def check_owner_files(settings: Settings) -> None:
     Raises:
         SettingsError: naming the file, the line and the column.
     """
-    read_plants_file(settings.plants_file)
-    read_devices_file(settings.devices_file)
-    read_tariffs_file(settings.tariffs_file)
-    read_targets_file(settings.targets_file)
+    for kind, read in OWNER_FILES.items():
+        read(getattr(settings, f"{kind}_file"))
 
 
 def check_dates(request: LoadRequest, now: datetime) -> None:

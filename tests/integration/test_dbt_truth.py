@@ -20,9 +20,10 @@ from truth.mixed_balances import battery_months, charged_from_grid, conversion_g
 from truth.mixed_fleet import BATTERY_HABITS, FIRST, HELD, LAST, METER_HABITS, MixedFleet, mixed_fleet
 from truth.mixed_flows import Truth, battery_rows, conventions, meter_rows, physics_differences, weather_rows
 from truth.mixed_inverter_rows import inverter_rows, string_differences, string_rows
-from truth.mixed_inverters import episodes, inverter_days, plant_availability, runs, string_days
+from truth.mixed_inverters import episodes, inverter_days, plant_availability, runs
 from truth.mixed_periods import periods
 from truth.mixed_plants import alarms, battery_days, fleet_now, plant_days, plant_hours
+from truth.mixed_strings import string_days
 from truth.mixed_trust import gaps, plant_gaps, quality_days
 from truth.mixed_warehouse import build_mixed
 

@@ -64,17 +64,10 @@ reckoned as (
         *,
         -- What part of the potential in daylight is known stands for all of it.
         case
-            when gap_potential_slots >= 0.8 * gap_slots and gap_potential_kwh > 0
+            when sent_as = 'no data' and gap_potential_slots >= 0.8 * gap_slots and gap_potential_kwh > 0
             then gap_potential_kwh / gap_potential_slots * (gap_slots + slots_more) + gap_dim_kwh
         end as whole_potential_kwh
     from gaps
-    where sent_as = 'no data'
-    union all
-    select
-        *,
-        null as whole_potential_kwh
-    from gaps
-    where sent_as != 'no data'
 
 ),
 

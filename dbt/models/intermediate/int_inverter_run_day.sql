@@ -39,21 +39,14 @@ grid as (
         read_days.local_date,
         days.latitude,
         days.longitude,
-        -- What nobody has asked for yet is not silence.
         unnest(generate_series(
-            days.day_start_utc,
-            least(days.day_end_utc - interval 5 minutes, coalesce(todo.asked_until_utc, days.day_end_utc)),
-            interval 5 minutes
+            days.day_start_utc, days.day_end_utc - interval 5 minutes, interval 5 minutes
         )) as slot_utc
     from read_days
     inner join {{ ref('int_plant_day') }} as days
         on
             read_days.plant_code = days.plant_code
             and read_days.local_date = days.local_date
-    left join todo
-        on
-            read_days.plant_code = todo.plant_code
-            and read_days.local_date = todo.local_date
 
 ),
 
@@ -98,7 +91,10 @@ daylight as (
         on
             lit.plant_code = todo.plant_code
             and lit.local_date = todo.local_date
-    where lit.is_daylight
+    where
+        lit.is_daylight
+        -- What nobody has asked for yet is not silence.
+        and lit.slot_utc <= coalesce(todo.asked_until_utc, lit.slot_utc)
 
 ),
 

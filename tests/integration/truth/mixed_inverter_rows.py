@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from truth.mixed_flows import HOUR, LONGEST, Truth, none, steps, utc_of
-from truth.mixed_inverters import used_inputs
+from truth.mixed_strings import used_inputs
 
 
 def inverter_rows(truth: Truth) -> list[dict[str, Any]]:
