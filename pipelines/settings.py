@@ -81,6 +81,8 @@ class Account:
     client_secret: SecretStr = NO_SECRET
     refresh_token: SecretStr | None = None
     redirect_uri: str | None = None
+    listed: bool = False
+    """Whether it is one of an accounts file: messages name it then."""
 
 
 class _Environment(BaseSettings):
@@ -362,6 +364,7 @@ def _account_of_table(name: str, table: Any, path: Path, env_values: dict[str, s
     refresh_token = given("smartpvms_refresh_token")
     return Account(
         name=name,
+        listed=True,
         base_url=given("smartpvms_base_url"),
         username=given("smartpvms_username"),
         password=SecretStr(given("smartpvms_password")),

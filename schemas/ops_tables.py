@@ -80,6 +80,7 @@ OPS: Final = (
             must("lane", "VARCHAR", "Its place in the queue for the quota: asked, fresh or backlog."),
             Column("outcome", "VARCHAR", "How it ended; null while the call is under way or was cut off."),
             Column("fail_code", "INTEGER", "The vendor's code of a refusal (reference 6.1)."),
+            Column("words", "VARCHAR", "What was wrong, with the server's own words where it sent some; null if well."),
             Column("rows", "BIGINT", "Records in the answer."),
             Column("bytes", "BIGINT", "Size of the answer.", unit="byte"),
             Column("ms", "DOUBLE", "Time until the answer was there.", unit="ms"),

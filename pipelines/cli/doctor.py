@@ -68,7 +68,7 @@ def doctor(
 def _print(one: "Finding") -> None:
     about = f" {one.about}" if one.about else ""
     stdout.print(WORDS[one.level], style=STYLES[one.level], end=" ")
-    stdout.print(f"{one.check}{about}: {one.text}.", highlight=False, markup=False)
+    stdout.print(f"{one.check}{about}: {one.text.rstrip('.')}.", highlight=False, markup=False)
     if one.todo:
         stdout.print(f"       -> {one.todo}", highlight=False, markup=False)
 

@@ -146,7 +146,7 @@ def _connect(
 ) -> int:
     """Link, answer, exchange, and what came of it."""
     from pipelines.northbound.oauth_errors import ConsentNeeded
-    from pipelines.northbound.oauth_redirect import CODE_MINUTES, read_redirect
+    from pipelines.northbound.oauth_redirect import CODE_MINUTES
 
     if not account.redirect_uri:
         raise SettingsError(
@@ -156,10 +156,9 @@ def _connect(
     link = session.app.link(state)
     say("Open this link where the owner of the plants can log in to FusionSolar, and tick Basic APIs:")
     begun = now()
-    address = _answer(link, account.redirect_uri, paste=paste, browser=browser, state=state)
-    if address is None:
+    code = _code(link, account.redirect_uri, paste=paste, browser=browser, state=state)
+    if code is None:
         return EXIT_ERROR
-    code = read_redirect(address, state=state)
     try:
         grant = session.exchange(code, why="pvms login")
     except ConsentNeeded as error:
@@ -170,13 +169,13 @@ def _connect(
     return _tell(grant, account)
 
 
-def _answer(link: str, redirect_uri: str, *, paste: bool, browser: bool, state: str | None) -> str | None:
-    """The redirected address, by whichever way it comes; None, after a sentence, if it doesn't."""
-    from pipelines.northbound.oauth_redirect import RedirectReceiver, is_loopback_redirect
+def _code(link: str, redirect_uri: str, *, paste: bool, browser: bool, state: str | None) -> str | None:
+    """The code of the redirected address, by whichever way it comes; None, after a sentence, if it doesn't."""
+    from pipelines.northbound.oauth_redirect import RedirectReceiver, is_loopback_redirect, read_redirect
 
     if paste or state is None or not is_loopback_redirect(redirect_uri):
         _show(link, browser=browser)
-        return _pasted()
+        return _pasted_code(state)
     try:
         receiver = RedirectReceiver(redirect_uri, state=state)
     except OSError as error:
@@ -191,7 +190,8 @@ def _answer(link: str, redirect_uri: str, *, paste: bool, browser: bool, state: 
         address = receiver.wait(WAIT_FOR_OWNER.total_seconds())
     if address is None:
         say("No answer came. Run pvms login again; with a browser on another machine, use --paste.")
-    return address
+        return None
+    return read_redirect(address, state=state)
 
 
 def _show(link: str, *, browser: bool) -> None:
@@ -206,14 +206,22 @@ def _has_window() -> bool:
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _pasted() -> str | None:
+def _pasted_code(state: str | None) -> str | None:
+    from pipelines.northbound.oauth_redirect import NotTheAnswer, read_redirect
+
+    refused: NotTheAnswer | None = None
     say("After consent, copy the whole address from the browser's address bar (the page itself may fail to load),")
     say("paste it here within five minutes, and press Enter:")
-    address = sys.stdin.readline().strip()
-    if not address:
-        say("Nothing was pasted. Run pvms login --paste again.")
-        return None
-    return address
+    while address := sys.stdin.readline().strip():
+        try:
+            return read_redirect(address, state=state)
+        except NotTheAnswer as error:
+            refused = error
+            say(f"{error.describe()} Paste another one, or press Enter to end:")
+    if refused is not None:
+        raise refused
+    say("Nothing was pasted. Run pvms login --paste again.")
+    return None
 
 
 def _tell(grant: "Grant", account: Account) -> int:

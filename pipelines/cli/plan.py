@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,10 +79,12 @@ def plan(
         if as_json:
             stdout.print_json(json.dumps(as_dict(cost)))
         else:
-            stdout.print(as_table(COLUMNS, rows_of(cost)))
+            stdout.print(as_table(COLUMNS, rows_of(cost), "What is wanted"))
             if cost.alternatives:
-                stdout.print(as_table(WAYS, ways_of(cost)))
-        for line in (verdict(cost), *advice(cost)):
+                stdout.print(
+                    as_table(WAYS, ways_of(cost), "5-minute data alone: ways to keep them up to date beside their past")
+                )
+        for line in (verdict(cost), *advice(cost, policy_file=settings.policy_file)):
             say(line)
         return 0
 
@@ -116,8 +119,8 @@ def ways_of(cost: "Cost") -> list[tuple[Any, ...]]:
     ]
 
 
-def advice(cost: "Cost") -> list[str]:
-    """Which way to take and why, and what to set for it."""
+def advice(cost: "Cost", *, policy_file: Path | None = None) -> list[str]:
+    """Which way to take and why, and what to set for it: the policy file outranks the setting."""
     lines = []
     if cost.no_depth:
         lines.append(
@@ -126,8 +129,15 @@ def advice(cost: "Cost") -> list[str]:
         )
     if cost.recommended:
         way = cost.recommended.alternative
-        setting = f" (PVMS_HISTORY_FRESHNESS_DAYS={way.key[-1]})" if way.key.startswith("freshness_") else ""
-        lines.append(f"Recommended: {way.name}{setting}. {cost.recommended.reason}")
+        setting = ""
+        if way.key.startswith("freshness_"):
+            days = way.key[-1]
+            setting = f" (PVMS_HISTORY_FRESHNESS_DAYS={days})"
+            if policy_file is not None:
+                setting = (
+                    f" (freshness_days = {days} in {policy_file}, or where no group sets it {setting.strip(' ()')})"
+                )
+        lines.append(f"Recommended for 5-minute data: {way.name}{setting}. {cost.recommended.reason}")
     return lines
 
 

@@ -12,6 +12,7 @@ from pipelines.simulator.fleets import FLEETS
 from pipelines.simulator.habits import describe_habits, parse_habits
 from pipelines.simulator.oauth import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, OAuthSetup
 from pipelines.simulator.strikes import GRAMMAR
+from pipelines.simulator.view import ACCOUNT_GRAMMAR, Account
 
 FAULTS = "\n\n".join(
     f"{group}:\n\n" + "\n".join(f"- `{name}` {meaning}" for name, meaning in describe_group(group)) for group in GROUPS
@@ -35,6 +36,8 @@ Examples:
   pvms simulator --fault deny=getDevHistoryKpi --policy static --window bucket
 
   pvms simulator --port 8088 --redirect-uri http://127.0.0.1:8976/pvms --fault oauth_refresh=rotate
+
+  pvms simulator --account north:secret --account south:secret,offset=7000000 --fault deny=getAlarmList,account=south
 
   pvms simulator --fault http_502=getDevHistoryKpi,every=20 --fault steal_session=apart=90
 
@@ -68,6 +71,13 @@ def simulator(
         Literal["local", "standard"], typer.Option(help="Day labels at local midnight, or at that of standard time.")
     ] = "local",
     habit: Annotated[list[str] | None, typer.Option(help="A habit of the list above. May be repeated.")] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A further API account, {ACCOUNT_GRAMMAR}: of all plants or of these, with ids that differ by N. "
+            "May be repeated."
+        ),
+    ] = None,
     redirect_uri: Annotated[
         str, typer.Option(help="The redirect address that the simulated OAuth app is registered with.")
     ] = REDIRECT_URI,
@@ -84,6 +94,7 @@ def simulator(
 
         try:
             faults = parse_faults(fault or [])
+            accounts = [Account.read(each) for each in account or []]
             world = build_world(fleet, seed, labels=labels, habits=parse_habits(habit or []))
         except ValueError as error:
             raise UsageError(str(error)) from error
@@ -92,6 +103,8 @@ def simulator(
             typer.echo(base_url)
             say(f"{len(world.plants)} plants, {len(world.devices)} devices. Ctrl-C ends it.")
             say("User demo, password demo-password.")
+            for each in accounts:
+                say(f"User {each.username}: {'all' if each.plant_codes is None else len(each.plant_codes)} plants.")
             say("For pvms login by OAuth, where owner consents with the password owner-password:")
             say(f"  SMARTPVMS_AUTH=oauth SMARTPVMS_BASE_URL={base_url} SMARTPVMS_OAUTH_URL={base_url}")
             say(f"  SMARTPVMS_CLIENT_ID={CLIENT_ID} SMARTPVMS_CLIENT_SECRET={CLIENT_SECRET}")
@@ -103,6 +116,7 @@ def simulator(
             flow_control=policy,
             window=window,
             faults=faults,
+            accounts=accounts,
             log_file=log,
             oauth=OAuthSetup(redirect_uri=redirect_uri),
         )

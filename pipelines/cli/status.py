@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 HELP = """Say why nothing is coming and when it will; what is loaded, missing and refused; what the quota leaves.
 
-The first line is the answer in one sentence. Asks the vendor nothing; works while loads run.
+The first line is the answer. Asks the vendor nothing; works while loads run.
 With --notify it tells PVMS_NOTIFY_URL or PVMS_NOTIFY_COMMAND what is worth telling, for cron.
 
-Exit codes: 0 answered; 1 nothing was ever loaded here.
+Exit codes: 0 answered; 1 nothing was ever loaded here: the first line says what stopped it.
 
 Examples:
 
@@ -50,11 +50,10 @@ def status(
         standing = standing_of(settings, SystemClock())
         if as_json:
             stdout.print_json(json.dumps({"answer": headline(standing), **document(standing)}, default=str))
-        if not standing.started:
-            say(headline(standing))
-        elif not as_json:
+        else:
             stdout.print(headline(standing), highlight=False, markup=False)
-            show(standing)
+            if standing.datasets or standing.last_call_at:
+                show(standing)
         if tell:
             _tell(settings)
         return 0 if standing.started else EXIT_ERROR
@@ -124,7 +123,8 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
 
 def show(standing: "Standing") -> None:
     """Print the tables for a person."""
-    from pipelines.load.headline import gigabytes, login_sentence, moment
+    from pipelines.load.headline import gigabytes
+    from pipelines.load.obstacles import moment, rest_sentence, why_it_rests
     from pipelines.load.room import forecast
 
     for title, rows in (
@@ -146,15 +146,13 @@ def show(standing: "Standing") -> None:
             names = [name.replace("_", " ") for name in rows[0]]
             stdout.print(as_table(names, [tuple(map(_short, row.values())) for row in rows], title))
     for account in standing.accounts:
-        if account.login == "refused":
-            stdout.print(login_sentence(account), markup=False)
         if account.skew_s is not None and abs(account.skew_s) > SKEW_SHOWN_S:
             where = "ahead of" if account.skew_s > 0 else "behind"
             stdout.print(
                 f"The clock of {account.account}'s server is {abs(account.skew_s):.0f} s {where} this machine's."
             )
-        if account.paused_until:
-            stdout.print(f"{account.account} rests until {moment(account.paused_until)}: the vendor's system was busy.")
+        if account.rests_until and not rest_sentence(standing.accounts):
+            stdout.print(f"{why_it_rests(account)} It rests until {moment(account.rests_until)}.", markup=False)
         for sentence in account.policy_differs:
             stdout.print(sentence, markup=False)
     if standing.refused_plants:
@@ -174,6 +172,12 @@ def show(standing: "Standing") -> None:
         f"Warehouse published: {moment(standing.published_at)}.",
         highlight=False,
     )
+    if standing.doubted or standing.doubted_until:
+        stdout.print(
+            f"Suspect (answered with nothing where data had been): {standing.doubted} plant periods may be asked again "
+            f"now, the next from {moment(standing.doubted_until)}.",
+            highlight=False,
+        )
     if standing.next_fresh_at:
         stdout.print(f"The next local day is over and settled about {moment(standing.next_fresh_at)}.", highlight=False)
     if standing.unfolded_parts and not standing.loading:

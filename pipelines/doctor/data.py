@@ -13,10 +13,11 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.lake.errors import LakeError, NoWarehouse
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
+from pipelines.lake.recognition import twins
 from pipelines.lake.store import Lake
 from pipelines.load.owner_names import unknown_names
 from pipelines.northbound.client import LEDGER_FILE, Client
-from pipelines.owner_files import OWNER_FILES
+from pipelines.owner_files import OWNER_FILES, read_policy, read_quotas
 from pipelines.settings import Settings, SettingsError
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
 from schemas.endpoints import READ_ENDPOINTS
@@ -59,6 +60,18 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
         yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
 
 
+def plants_twice(listed: pl.DataFrame) -> Iterator[Finding]:
+    """Plants that two accounts see and that are filed as two (columns of raw.devices, latest listings)."""
+    if listed.is_empty():
+        return
+    for one, other, count in twins(listed):
+        yield warn(
+            "plants",
+            f"{one} and {other} seem to be one plant: devices of both bear the same serial numbers ({count})",
+            f"pvms forget --plant {other}: from the next load on its calls and rows go under {one}.",
+        )
+
+
 def owner_files(settings: Settings) -> Iterator[Finding]:
     """Whether each of the owner's files that is set can be read, and how many rows it has."""
     for kind, read in OWNER_FILES.items():
@@ -71,6 +84,27 @@ def owner_files(settings: Settings) -> Iterator[Finding]:
             yield fail(
                 "owner files", str(error), "Correct the file: nothing is loaded until it can be read.", about=kind
             )
+
+
+def policy_and_quotas(settings: Settings) -> Iterator[Finding]:
+    """Whether the policy file and the quotas file, where they are set, can be read."""
+    todo = "Correct the file: nothing is loaded until it can be read."
+    if settings.policy_file is not None:
+        try:
+            policy = read_policy(settings.policy_file, settings)
+            yield ok("owner files", f"{settings.policy_file}: {_groups(len(policy.groups))}", about="policy")
+        except SettingsError as error:
+            yield fail("owner files", str(error), todo, about="policy")
+    if settings.quotas_file is not None:
+        try:
+            read_quotas(settings)
+            yield ok("owner files", f"{settings.quotas_file} can be read", about="quotas")
+        except SettingsError as error:
+            yield fail("owner files", str(error), todo, about="quotas")
+
+
+def _groups(count: int) -> str:
+    return f"{count} group{'' if count == 1 else 's'} beside the default"
 
 
 def owner_names(settings: Settings, lake: Lake) -> Iterator[Finding]:

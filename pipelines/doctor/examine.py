@@ -13,6 +13,7 @@ from pipelines.lake.store import Lake
 from pipelines.load.plant_zones import resolve_zones
 from pipelines.load.services import Services
 from pipelines.northbound.errors import NorthboundError
+from pipelines.owner_files import OWNER_FILES
 from pipelines.settings import Settings, SettingsError, load_settings
 
 
@@ -26,7 +27,7 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
         return
     yield from machine.settings_found(settings)
     yield from machine.home(settings)
-    owners = list(data.owner_files(settings))
+    owners = [*data.owner_files(settings), *data.policy_and_quotas(settings)]
     yield from owners
     live_plants = live_devices = pl.DataFrame()
     unreachable: set[str] = set()
@@ -51,6 +52,7 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
                     client = services.clients.get(each.name)
                     if client is None:
                         continue
+                    client.attempts = 1
                     turn = accounts.Examination(services, each, client, ask_all)
                     if not offline and each.base_url not in unreachable:
                         yield from turn.run(retry_login=retry_login)
@@ -63,7 +65,7 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
             if str(error) not in {each.text for each in owners}:
                 yield fail("account", str(error), "Correct the account's settings.")
     if settings.home.is_dir():
-        files_are_read = all(each.level == "ok" for each in owners)
+        files_are_read = all(each.level == "ok" for each in owners if each.about in OWNER_FILES)
         yield from _of_the_home(settings, live_plants, live_devices, look_at_names=files_are_read)
 
 
@@ -83,6 +85,7 @@ def _of_the_home(
         return
     yield from data.zones(plants if plants.height else live_plants)
     yield from data.devices(devices if devices.height else live_devices)
+    yield from data.plants_twice(devices)
     if look_at_names:
         yield from data.owner_names(settings, lake)
     yield from data.files(settings)

@@ -370,6 +370,12 @@ class Coverage:
                 connection.execute("delete from cell where plant_code = ? and dataset = ?", (plant_code, dataset))
                 connection.executemany("insert into cell values (?, ?, ?, ?, ?, ?, ?, ?)", some)
 
+    def has_rows(self, plant_code: str) -> bool:
+        """Whether anything that was read of a plant or its devices brought rows."""
+        with self._file.reading() as connection:
+            query = "select exists(select 1 from cell where plant_code = ? and rows > 0)"
+            return bool(connection.execute(query, (plant_code,)).fetchone()[0])
+
     def forget(self, plant_code: str | None, before: Mapping[str, date]) -> int:
         """Know nothing any more of a plant, and of periods before each dataset's date; how many cells that were."""
         gone = 0

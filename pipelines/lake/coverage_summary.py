@@ -1,12 +1,12 @@
 """What is loaded, in a few figures a dataset: added up inside SQLite, so that a long history stays quick to look at."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipelines.lake.coverage import Coverage
 from schemas.datasets import DATASETS
@@ -32,6 +32,14 @@ _REFUSED: Final = """
 select dataset, coalesce(reason, ''), count(*), max(extracted_at) from cell where state = 'denied'
 group by dataset, reason order by dataset, count(*) desc
 """
+
+
+_DOUBTFUL: Final = """
+select dataset, plant_code, period, min(extracted_at) from cell where state = 'suspect'
+group by dataset, plant_code, period
+"""
+
+NO_KINDS: Final[Mapping[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,33 @@ class Denied:
     last_at: datetime | None
 
 
-def summary(path: Path) -> list[DatasetSummary]:
-    """Every dataset that coverage knows, in the catalog's order."""
+class Doubtful(NamedTuple):
+    """A plant's period that was answered with nothing, though there had been data, and when it was read first."""
+
+    dataset: str
+    plant_code: str
+    period: date
+    read_at: datetime
+
+
+def doubtful(path: Path) -> list[Doubtful]:
+    """Every plant period of which something is suspect."""
+    Coverage(path)
+    with closing(sqlite3.connect(path, timeout=60)) as db:
+        rows = db.execute(_DOUBTFUL).fetchall()
+    return [Doubtful(d, plant, date.fromisoformat(p), _EPOCH + timedelta(microseconds=at)) for d, plant, p, at in rows]
+
+
+def summary(path: Path, kinds: Mapping[str, int] = NO_KINDS, doubted: Iterable[Doubtful] = ()) -> list[DatasetSummary]:
+    """Every dataset that coverage knows, in the catalog's order.
+
+    `kinds`: the type of each device, as no call takes devices of two; `doubted`: what of the suspect may be asked for
+    now. Both go into the number of calls that are left.
+    """
     Coverage(path)  # makes what a file of an earlier version lacks
     with closing(sqlite3.connect(path, timeout=60)) as db:
         groups = db.execute(_PLANT_PERIODS).fetchall()
-        left = _calls_left(db)
+        left = _calls_left(db, kinds, doubted)
     found = []
     for name in (name for name in DATASETS if any(row[0] == name for row in groups)):
         mine = [row for row in groups if row[0] == name]
@@ -98,8 +127,12 @@ def denied(path: Path) -> list[Denied]:
         return [Denied(d, reason, count, _instant(at)) for d, reason, count, at in db.execute(_REFUSED).fetchall()]
 
 
-def _calls_left(db: sqlite3.Connection) -> dict[str, int]:
-    """About how many calls carry what is missing: the subjects of each window, so many at a time."""
+def _calls_left(db: sqlite3.Connection, kinds: Mapping[str, int], doubted: Iterable[Doubtful]) -> dict[str, int]:
+    """About how many calls carry what is missing: the subjects of each window and type, so many at a time."""
+    db.execute("create temp table kind (subject text primary key, device_type integer) without rowid")
+    db.executemany("insert or ignore into kind values (?, ?)", kinds.items())
+    db.execute("create temp table due (dataset text, plant_code text, period text)")
+    db.executemany("insert into due values (?, ?, ?)", [(d, plant, p.isoformat()) for d, plant, p, _ in doubted])
     # The window of one call: three days of history; a day, a month or a year of reports, or a life.
     windows = {
         "range": "cast(julianday(period) / 3 as integer)",
@@ -115,8 +148,10 @@ def _calls_left(db: sqlite3.Connection) -> dict[str, int]:
         endpoint = ENDPOINTS[spec.endpoint]
         seats = endpoint.max_plants if spec.subject == "plant" else endpoint.max_devices
         query = (
-            f"select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects from live_cell "  # noqa: S608
-            f"where dataset = ?2 and state in ('missing', 'suspect') group by {windows[spec.window]})"
+            "select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects "  # noqa: S608
+            "from live_cell left join kind using (subject) where dataset = ?2 and (state = 'missing' or "
+            "state = 'suspect' and (dataset, plant_code, period) in (select * from due)) "
+            f"group by {windows[spec.window]}, device_type)"
         )
         (calls,) = db.execute(query, (seats or 1, name)).fetchone()
         left[name] = calls or 0

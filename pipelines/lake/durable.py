@@ -94,11 +94,16 @@ def _listed(folder: Path, pattern: str) -> Iterable[Path]:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process of that number is there, seen from here."""
+    """Whether a process of that number is at work, seen from here; one that nobody has buried yet isn't."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return True
+    # Its name stands in parentheses and may hold anything, its state follows.
+    return stat.rpartition(")")[2].split()[:1] != ["Z"]

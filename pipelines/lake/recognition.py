@@ -5,11 +5,15 @@ that this account, or another account of the same host, has shown before is that
 serial numbers of its devices: at least one in common with a known plant, and at least half of those of the one that
 has fewer, and more than with any other plant. What speaks against it: the account lists that known plant under
 another code in this very listing (an inverter that was moved makes no plant of two).
+
+A plant that was closed when it was first listed is filed without devices. If its devices turn out to be another plant's
+before anything was read of it, it is that plant.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Final, TypeVar
 
 import polars as pl
@@ -41,6 +45,8 @@ class Recognised:
     devices: dict[int, int] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
     """Plants that were recognised by serial numbers just now: code in the listing -> code of their rows."""
+    taken_back: dict[str, str] = field(default_factory=dict)
+    """Plants that turned out to be another that is filed: the code they were filed under -> that of the other."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Plant codes of the listing that can't be filed, with the reason."""
 
@@ -51,6 +57,18 @@ def meaningful(serial: str | None) -> str | None:
     return None if text.lower() in NO_SERIALS or not text.strip("0") else text
 
 
+def twins(devices: pl.DataFrame) -> list[tuple[str, str, int]]:
+    """Pairs of plants that seem to be one, and how many serial numbers both bear (columns plant_code, device_sn)."""
+    bearers: dict[str, set[str]] = defaultdict(set)
+    for plant, sent in devices.select("plant_code", "device_sn").iter_rows():
+        serial = meaningful(sent)
+        if serial is not None:
+            bearers[serial].add(plant)
+    own = Counter(plant for plants in bearers.values() for plant in plants)
+    common = Counter(pair for plants in bearers.values() for pair in combinations(sorted(plants), 2))
+    return [(*pair, n) for pair, n in sorted(common.items()) if n >= LEAST_SHARE * min(own[each] for each in pair)]
+
+
 def recognise(
     account: str,
     server: str,
@@ -59,14 +77,16 @@ def recognise(
     known: Known,
     *,
     answered: Collection[str],
+    bare: Collection[str] = (),
 ) -> Recognised:
     """Find what is known of one account's listing of plants and devices (frames of PLANT_LISTING, DEVICE_LISTING).
 
-    `answered`: the plants whose devices were listed; of the others no serial numbers are known.
+    `answered`: the plants whose devices were listed; of the others no serial numbers are known. `bare`: filed plants
+    without a device, of which nothing was ever read.
     """
     found = Recognised()
     codes = plants["plant_code"].unique(maintain_order=True).to_list()
-    _recognise_plants(account, server, codes, devices, known, found, answered)
+    _recognise_plants(account, server, codes, devices, known, found, answered, bare)
     _recognise_devices(account, server, devices, known, found)
     return found
 
@@ -79,16 +99,22 @@ def _recognise_plants(
     known: Known,
     found: Recognised,
     answered: Collection[str],
+    bare: Collection[str],
 ) -> None:
     mine, hosts, elsewhere = _aliases(known.account_plants, account, server, "account_plant_code", "plant_code")
     filed = set(known.plants["plant_code"])
     of_listing = _serials_of(devices)
     of_known = _serials_of(known.devices)
-    new = []
+    new: list[str] = []
+    filed_bare: dict[str, str] = {}
     for code in codes:
         # A row without any sighting is of a home that is older than the sightings: then it was this account's.
         canonical = mine.get(code) or hosts.get(code) or (code if code in filed and code not in elsewhere else None)
         if canonical is None:
+            new.append(code)
+        elif canonical in bare and of_listing.get(code):
+            # Its devices show for the first time.
+            filed_bare[code] = canonical
             new.append(code)
         elif canonical in found.plants.values():
             found.left_out[code] = f"it is listed under another code too ({_code_of(canonical, found)})"
@@ -99,6 +125,10 @@ def _recognise_plants(
         canonical = _by_serials(of_listing.get(code, frozenset()), of_known, taken)
         if canonical is not None:
             found.plants[code] = found.returned[code] = canonical
+            if code in filed_bare:
+                found.taken_back[filed_bare[code]] = canonical
+        elif code in filed_bare and filed_bare[code] not in taken:
+            found.plants[code] = filed_bare[code]
         elif code in filed or code in taken:
             found.left_out[code] = (
                 "another plant's rows are filed under the same code, which came from another server or was in use "

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipelines.load.fleet import Fleet
 from pipelines.planning.calendar import Period, first_of
@@ -29,21 +29,37 @@ class Ahead:
     calls: int
 
 
+class _Wanted(NamedTuple):
+    """The first and last period that is wanted of a plant (type 0) or device."""
+
+    dataset: str
+    subject: str
+    kind: int
+    first: date
+    last: date
+
+
 def ahead_of(coverage_file: Path, fleet: Fleet, policy: Policy, now: datetime, oldest: date | None) -> list[Ahead]:
     """Count what lies ahead, by dataset; `oldest` is the first local day that the server has 5-minute data of."""
-    wanted: list[tuple[str, str, date, date]] = []
+    wanted: list[_Wanted] = []
     for dataset in FRESH_ORDER:
         for subject in fleet.subjects(dataset).values():
             limits = _limits(dataset, subject, policy, now, oldest)
             if limits is not None:
-                wanted.append((dataset, subject.id, *limits))
+                wanted.append(_Wanted(dataset, subject.id, subject.device_type_id or 0, *limits))
     known = _known(coverage_file, wanted)
     found = []
     for dataset in FRESH_ORDER:
-        mine = [(first, last) for name, _, first, last in wanted if name == dataset]
-        periods = sum(_count(period_of(dataset), first, last) for first, last in mine) - known.get(dataset, 0)
-        if periods > 0:
-            found.append(Ahead(dataset, periods, _calls(dataset, periods, len(mine))))
+        calls = periods = 0
+        # No call takes devices of two types.
+        for kind in dict.fromkeys(one.kind for one in wanted if one.dataset == dataset):
+            mine = [one for one in wanted if (one.dataset, one.kind) == (dataset, kind)]
+            new = sum(_count(period_of(dataset), one.first, one.last) for one in mine) - known.get((dataset, kind), 0)
+            if new > 0:
+                periods += new
+                calls += _calls(dataset, new, len(mine))
+        if periods:
+            found.append(Ahead(dataset, periods, calls))
     return found
 
 
@@ -59,26 +75,32 @@ def _limits(
     return (start, end) if start <= end else None
 
 
-def _known(path: Path, wanted: list[tuple[str, str, date, date]]) -> Mapping[str, int]:
-    """How many of the wanted cells coverage knows, by dataset."""
+def _known(path: Path, wanted: list[_Wanted]) -> Mapping[tuple[str, int], int]:
+    """How many of the wanted cells coverage knows, by dataset and type of device."""
     if not wanted or not path.exists():
         return {}
     rows = [
-        (dataset, subject, first_of(period_of(dataset), first).isoformat(), last.isoformat())
-        for dataset, subject, first, last in wanted
+        (
+            one.dataset,
+            one.subject,
+            one.kind,
+            first_of(period_of(one.dataset), one.first).isoformat(),
+            one.last.isoformat(),
+        )
+        for one in wanted
     ]
     with closing(sqlite3.connect(path, timeout=60)) as db:
         db.execute(
-            "create temp table wanted (dataset text, subject text, first text, last text, "
+            "create temp table wanted (dataset text, subject text, kind integer, first text, last text, "
             "primary key (dataset, subject))"
         )
-        db.executemany("insert or ignore into wanted values (?, ?, ?, ?)", rows)
+        db.executemany("insert or ignore into wanted values (?, ?, ?, ?, ?)", rows)
         # The order of a cross join stands: one look-up for each cell.
         counted = db.execute(
-            "select c.dataset, count(*) from cell c cross join wanted w on w.dataset = c.dataset and "
-            "w.subject = c.subject and c.period between w.first and w.last group by c.dataset"
+            "select c.dataset, w.kind, count(*) from cell c cross join wanted w on w.dataset = c.dataset and "
+            "w.subject = c.subject and c.period between w.first and w.last group by c.dataset, w.kind"
         ).fetchall()
-    return dict(counted)
+    return {(dataset, kind): count for dataset, kind, count in counted}
 
 
 def _count(period: Period, first: date, last: date) -> int:

@@ -29,6 +29,7 @@ def client_for(
         quotas=quotas,
         clock=clock,
         language=account.language,
+        listed=account.listed,
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pipelines.load.standing import AccountStanding, Standing, complete_until
+from pipelines.load.obstacles import before_the_first_data, login_sentence, logins_refused, moment, rest_sentence
+from pipelines.load.standing import Standing, complete_until
 from schemas.datasets import DATASETS
 
 ROOM_FACTOR: Final = 2
@@ -26,28 +27,20 @@ class Wait:
     days: int | None
 
 
-NOTHING: Final = (
-    "Nothing is loaded yet. Next: pvms load --from yesterday --to yesterday (without an account: pvms demo)."
-)
-
-
 def headline(standing: Standing) -> str:
-    """One sentence (or two): the reason that most stands in the way, and what ends it."""
+    """One sentence (or a few): the reason that most stands in the way, and what ends it."""
     if disk_is_low(standing):
         return f"The disk is nearly full: {gigabytes(standing.disk_free_bytes)} are left. Free some: nothing can land."
     refused = logins_refused(standing)
     if refused and len(refused) == len(standing.accounts):
         return login_sentence(refused[0])
-    if not standing.started:
-        return NOTHING
     if standing.account_problem:
         return f"No account can be asked: {standing.account_problem}"
-    return _about_the_work(standing)
+    answer = _about_the_work(standing) if standing.started else before_the_first_data(standing)
+    return " ".join([answer, *map(login_sentence, refused)])
 
 
 def _about_the_work(standing: Standing) -> str:
-    if not standing.datasets:
-        return "The first load is running." if standing.loading else NOTHING
     missing = _missing(standing)
     if missing:
         return _about_what_is_missing(standing, missing)
@@ -55,9 +48,17 @@ def _about_the_work(standing: Standing) -> str:
     until = complete_until(standing)
     there = f"All is there up to {until}" if until else "All that was asked for is there"
     if refused:
-        there += f", but for {refused:,} plant periods that the vendor refuses (see below)"
+        there += f", but for {refused:,} plant periods that the vendor refuses"
+    if standing.doubted_until:
+        there += (
+            f"; {standing.periods.get('suspect', 0):,} plant periods were answered with nothing where data had been, "
+            f"and are asked again from {moment(standing.doubted_until)}"
+        )
     if standing.loading:
         return f"{there}; a load is running."
+    rest = rest_sentence(standing.accounts)
+    if rest:
+        return f"{there}. {rest}"
     if until and standing.settled_until and until < standing.settled_until:
         return f"{there}; later days can be had, but nothing is asking: run pvms load."
     if standing.next_fresh_at:
@@ -68,13 +69,11 @@ def _about_the_work(standing: Standing) -> str:
 def _missing(standing: Standing) -> str:
     """What is missing and may be asked for, in words; empty if nothing is."""
     open_to_us = {name for name in DATASETS if not _denied_everywhere(standing, name)}
-    begun = sum(
-        each.states.get("missing", 0) + each.states.get("suspect", 0)
-        for each in standing.datasets
-        if each.dataset in open_to_us
-    )
+    begun = sum(each.states.get("missing", 0) for each in standing.datasets if each.dataset in open_to_us)
     ahead = sum(each.periods for each in standing.ahead if each.dataset in open_to_us)
     parts = [f"{begun:,} plant periods are missing"] if begun else []
+    if standing.doubted:
+        parts.append(f"{standing.doubted:,} plant periods were answered with nothing where data had been")
     parts += [f"{ahead:,} periods of the past are wanted and not begun"] if ahead else []
     return ", ".join(parts)
 
@@ -93,27 +92,45 @@ def calls_left(standing: Standing) -> dict[str, int]:
 
 
 def _about_what_is_missing(standing: Standing, left: str) -> str:
-    able = [each for each in standing.accounts if each.login != "refused"]
-    pauses = [each.paused_until for each in able if each.paused_until]
-    if able and len(pauses) == len(able):
-        return f"The vendor's system turned calls away; the account rests until {moment(min(pauses))}. {left}."
+    rest = rest_sentence(standing.accounts)
+    if rest:
+        return f"{rest} {_sentence(left)}"
+    closed = _logins_closed_until(standing)
+    if closed:
+        return f"No login can be made before {moment(closed)}. {_sentence(left)}"
     waiting = waits(standing)
     wait = _wait_sentence(waiting) if waiting else ""
     if standing.loading:
         return f"A load is running; {left}. {wait}".strip()
     if waiting and not _askable(standing):
         return wait
-    return f"{left}, and the quota allows calls now, but nothing is asking: run pvms load. {wait}".strip()
+    now = "and the quota allows calls now, but nothing is asking: run pvms load."
+    return f"{_sentence(left, end='')}, {now} {wait}".strip()
+
+
+def _sentence(text: str, end: str = ".") -> str:
+    return f"{text[0].upper()}{text[1:]}{end}"
+
+
+def _logins_closed_until(standing: Standing) -> datetime | None:
+    """When the first account can log in again, if none can now."""
+    able = [each for each in standing.accounts if each.login != "refused"]
+    instants = [each.login_opens_at for each in able if each.login_opens_at is not None]
+    return min(instants) if instants and len(instants) == len(able) else None
 
 
 def _wait_sentence(waiting: Sequence[Wait]) -> str:
     first = waiting[0]
-    length = f", {first.days:,} day{'' if first.days == 1 else 's'}" if first.days else ""
-    others = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
-    return (
-        f"Waiting for quota of {first.endpoint}{others} until {moment(first.until)}: about {first.calls:,} "
-        f"call{'' if first.calls == 1 else 's'} left for {first.dataset}{length}."
+    calls = sum(each.calls for each in waiting)
+    said = (
+        f"Waiting for quota: {first.dataset} goes on at {moment(first.until)} ({first.endpoint}); about {calls:,} "
+        f"call{'' if calls == 1 else 's'} left"
     )
+    longest = max(waiting, key=lambda each: each.days or 0)
+    if not longest.days or longest.days == 1:
+        return f"{said}."
+    of_which = f" for {longest.dataset} ({longest.calls:,} calls)" if len(waiting) > 1 else ""
+    return f"{said}, {longest.days:,} days of quota{of_which}."
 
 
 def _askable(standing: Standing) -> bool:
@@ -126,7 +143,7 @@ def _askable(standing: Standing) -> bool:
 
 
 def waits(standing: Standing) -> list[Wait]:
-    """Datasets whose missing periods wait for quota, longest work first."""
+    """Datasets whose missing periods wait for quota, those first that go on first."""
     found = []
     for name, calls in calls_left(standing).items():
         endpoint = DATASETS[name].endpoint
@@ -137,28 +154,12 @@ def waits(standing: Standing) -> list[Wait]:
             per_day = sum(entry.per_day for entry in able)
             days = -(-calls // per_day) if per_day else None
             found.append(Wait(name, endpoint, min(instants), calls, days))
-    return sorted(found, key=lambda one: (-(one.days or 0), one.until))
+    return sorted(found, key=lambda one: (one.until, one.days or 0))
 
 
 def disk_is_low(standing: Standing) -> bool:
     """Whether a build and a load's landing may fail for want of space."""
     return standing.disk_free_bytes < max(LEAST_FREE_BYTES, ROOM_FACTOR * standing.warehouse_bytes)
-
-
-def logins_refused(standing: Standing) -> list[AccountStanding]:
-    """Accounts whose present secret was refused."""
-    return [each for each in standing.accounts if each.login == "refused"]
-
-
-def login_sentence(account: AccountStanding) -> str:
-    """Since when an account's login isn't tried any more, why, and what to do."""
-    since = f"refused since {moment(account.login_at)}" if account.login_at else "not possible"
-    return f"Login of {account.account} {since}: {(account.login_words or '').rstrip('. ')}. {account.login_todo or ''}"
-
-
-def moment(instant: datetime | None) -> str:
-    """An instant as people read it; what has not been is never."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "never"
 
 
 def gigabytes(size: int) -> str:

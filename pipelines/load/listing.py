@@ -145,7 +145,8 @@ def _file(
     names = ("plants", "devices", "account_plants", "account_devices")
     known = Known(*(lake.read(name) for name in names))
     host = _host_of(services, account)
-    found = recognise(account, host, plants, devices.rows, known, answered=devices.plants)
+    bare = _bare(services, known)
+    found = recognise(account, host, plants, devices.rows, known, answered=devices.plants, bare=bare)
     _tell(report, listener, account, found, known)
     filed_plants = _under_filed_ids(plants, "plant_code", found.plants)
     filed_devices = _under_filed_ids(
@@ -163,6 +164,22 @@ def _file(
     )
     # Last: it marks the listing as complete.
     merge_sightings(lake, "account_plants", account, host, found.plants, at)
+    _take_back(services, found)
+
+
+def _bare(services: Services, known: Known) -> set[str]:
+    """Filed plants that have no device, and of which nothing was ever read."""
+    without = set(known.plants["plant_code"]) - set(known.devices["plant_code"])
+    return {code for code in without if not services.coverage.has_rows(code)}
+
+
+def _take_back(services: Services, found: Recognised) -> None:
+    """Delete what was filed of plants that turned out to be others, if no account lists them so any more."""
+    listed = services.lake.read("account_plants").filter(pl.col("absent_since").is_null())["plant_code"]
+    for code in found.taken_back.keys() - set(listed):
+        for name in ("plants", "plant_versions"):
+            services.lake.update(name, lambda rows, code=code: rows.filter(pl.col("plant_code") != code))  # type: ignore[misc]
+        services.coverage.forget(code, {})
 
 
 def _under_filed_ids(rows: pl.DataFrame, column: str, filed: dict[str, str] | dict[int, int]) -> pl.DataFrame:

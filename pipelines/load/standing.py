@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+import polars as pl
+
 from pipelines.lake.coverage import Coverage
-from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, summary
+from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, doubtful, summary
 from pipelines.lake.paths import paths_of
 from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
@@ -24,9 +26,10 @@ from pipelines.load.services import Services, state_dir
 from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.codes import meaning_of
-from pipelines.northbound.errors import NorthboundError
+from pipelines.northbound.errors import NorthboundError, advice_after
 from pipelines.northbound.ledger import CallRecord, Ledger
 from pipelines.owner_files import read_policy
+from pipelines.planning.again import doubted_until
 from pipelines.planning.calendar import period_window, today
 from pipelines.planning.cells import final_margin
 from pipelines.settings import Account, Settings, SettingsError
@@ -60,6 +63,7 @@ class CallSeen:
     outcome: str
     code: int | None
     words: str
+    todo: str
     asked: str
     why: str
 
@@ -75,7 +79,7 @@ class EndpointStanding:
     per_day: int
     next_at: datetime | None
     closed_by: str | None
-    """Why it isn't open now: the window's quota, a learnt pace, a pause of the whole account."""
+    """Why it isn't open now: the window's quota, a learnt pace, a rest of the whole account (pause, contested)."""
     denied: bool
     refused_lately: int
     """Times that the vendor refused it for calling too often (407), in the last day."""
@@ -98,13 +102,27 @@ class AccountStanding:
     """The server's clock minus this machine's; None before the first answers."""
     policy_differs: tuple[str, ...] = ()
     """Where the vendor refuses, day after day, what the quota would allow: a sentence each."""
+    login_opens_at: datetime | None = None
+    """When a login may be made again; None where a session is at hand or a login may be made now."""
+    login_endpoint: str = "login"
 
     @property
     def paused_until(self) -> datetime | None:
         """When the whole account may call again, if the vendor's system turned it away (403, 429, 503)."""
-        return min(
-            (each.next_at for each in self.endpoints if each.closed_by == "pause" and each.next_at), default=None
-        )
+        return self._closed_until("pause")
+
+    @property
+    def contested_until(self) -> datetime | None:
+        """When the whole account may call again, if another program ends its sessions."""
+        return self._closed_until("contested")
+
+    @property
+    def rests_until(self) -> datetime | None:
+        """When the whole account may call again, whatever it rests for."""
+        return self.paused_until or self.contested_until
+
+    def _closed_until(self, why: str) -> datetime | None:
+        return min((each.next_at for each in self.endpoints if each.closed_by == why and each.next_at), default=None)
 
     def endpoint(self, name: str) -> EndpointStanding | None:
         """The standing of one endpoint."""
@@ -118,7 +136,7 @@ class Standing:
     home: str
     at: datetime
     started: bool
-    """Whether anything was ever loaded or asked here."""
+    """Whether any period was ever read here."""
     account_problem: str | None
     """Why no account can be used, if none can."""
     accounts: tuple[AccountStanding, ...]
@@ -133,6 +151,12 @@ class Standing:
     listed_at: datetime | None
     quarantined: int
     unfolded_parts: int
+    sees_no_plant: tuple[str, ...]
+    """Accounts whose last list of plants was empty."""
+    doubted: int
+    """Plant periods that were answered with nothing though there had been data, and may be asked again now."""
+    doubted_until: datetime | None
+    """When the first of the others may be."""
     loading: bool
     """Whether a process is asking the vendor just now."""
     last_call_at: datetime | None
@@ -186,11 +210,20 @@ def standing_of(
     if accounts:
         ahead = _ahead(settings, clock, services)
     lake = services.lake if services else Lake(home)
-    datasets = summary(coverage_file) if has_coverage else []
     plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
     listed_at = plants["last_seen_at"].max() if plants.height else None
     present = listed(lake, "plants")
     zones = present["time_zone"].drop_nulls().unique().to_list()
+    doubts = doubtful(coverage_file) if has_coverage else []
+    zone_of = dict(plants.select("plant_code", "time_zone").drop_nulls().iter_rows())
+    due = {
+        each: doubted_until(each.dataset, each.period, each.read_at, zone_of[each.plant_code])
+        for each in doubts
+        if each.plant_code in zone_of
+    }
+    doubted = [each for each, at in due.items() if at <= now]
+    kinds = dict(lake.read("devices", ["device_id", "device_type_id"]).cast({"device_id": pl.String}).iter_rows())
+    datasets = summary(coverage_file, kinds, doubted) if has_coverage else []
     published = paths_of(home).published
     disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
     lately = [call for call in calls if call.called_at > now - DAY]
@@ -199,7 +232,7 @@ def standing_of(
     return Standing(
         home=str(home),
         at=now,
-        started=bool(datasets) or any(call.endpoint in READ_ENDPOINTS and call.why != DOCTOR for call in calls),
+        started=any(sum(each.states.values()) > each.states.get("missing", 0) for each in datasets),
         account_problem=problem,
         accounts=accounts,
         datasets=tuple(datasets),
@@ -212,6 +245,9 @@ def standing_of(
         listed_at=listed_at,  # type: ignore[arg-type]  # max() of any column
         quarantined=lake.read("quarantine", ["dataset"]).height,
         unfolded_parts=lake.pending_parts(),
+        sees_no_plant=_sees_no_plant(calls),
+        doubted=len(doubted),
+        doubted_until=min((at for at in due.values() if at > now), default=None),
         loading=(has_coverage and Coverage(coverage_file).claimed_by_others("status", now))
         or any(call.outcome is None and now - call.called_at < UNDER_WAY for call in calls),
         last_call_at=calls[-1].called_at if calls else None,
@@ -269,12 +305,25 @@ def _went_wrong(call: CallRecord, now: datetime) -> bool:
 
 def _seen(call: CallRecord) -> CallSeen:
     outcome = call.outcome or "cut_off"
-    words = meaning_of(call.fail_code) if call.fail_code else None
-    if words is None:
-        words = "its process ended before the answer came" if outcome == "cut_off" else outcome.replace("_", " ")
+    words = call.words or meaning_of(call.fail_code) or outcome.replace("_", " ")
+    if outcome == "cut_off":
+        words = "its process ended before the answer came"
     return CallSeen(
-        call.called_at, call.account, call.endpoint, outcome, call.fail_code, words, call.asked[:200], call.why
+        at=call.called_at,
+        account=call.account,
+        endpoint=call.endpoint,
+        outcome=outcome,
+        code=call.fail_code or None,
+        words=in_words(words, call.fail_code or None) if call.words else words,
+        todo=advice_after(outcome),
+        asked=call.asked[:200],
+        why=call.why,
     )
+
+
+def _sees_no_plant(calls: Sequence[CallRecord]) -> tuple[str, ...]:
+    listed = {call.account: call.rows for call in calls if call.endpoint == "stations" and call.outcome == "ok"}
+    return tuple(sorted(account for account, rows in listed.items() if not rows))
 
 
 def _accounts(
@@ -316,6 +365,8 @@ def _account(account: Account, client: Client, calls: Sequence[CallRecord], now:
         endpoints=tuple(_endpoint(client, calls, name, now) for name in READ_ENDPOINTS),
         skew_s=None if skew is None else skew.total_seconds(),
         policy_differs=tuple(each.sentence for each in client.policy_findings()),
+        login_opens_at=client.session.opens_at(),
+        login_endpoint=client.session.endpoint,
     )
 
 

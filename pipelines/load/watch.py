@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import HomePaths, paths_of
-from pipelines.load.headline import calls_left, disk_is_low, gigabytes, headline, login_sentence, logins_refused, moment
+from pipelines.load.headline import calls_left, disk_is_low, gigabytes, headline
 from pipelines.load.notify import Event, Severity, notify
+from pipelines.load.obstacles import login_sentence, logins_refused, moment, why_it_rests
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.standing import Standing, standing_of
@@ -91,6 +92,13 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
             login_sentence(account),
         )
     for account in standing.accounts:
+        if account.contested_until:
+            yield Trouble(
+                "session_contested",
+                account.account,
+                "error",
+                f"{why_it_rests(account)} It rests until {moment(account.contested_until)}.",
+            )
         for sentence in account.policy_differs:
             yield Trouble("refusals", f"{account.account} policy", "warning", sentence)
         for each in account.endpoints:
@@ -139,7 +147,7 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
 def sign_of_life(standing: Standing, report: LoadReport | None) -> str:
     """The daily summary: plants, rows since yesterday, what is left, what the quota leaves."""
     states = standing.periods
-    left = states.get("missing", 0) + states.get("suspect", 0)
+    left = states.get("missing", 0) + standing.doubted
     left += sum(each.periods for each in standing.ahead)
     calls = sum(calls_left(standing).values())
     history = [each.endpoint("getDevHistoryKpi") for each in standing.accounts]

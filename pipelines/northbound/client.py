@@ -36,6 +36,7 @@ from pipelines.northbound.findings import LOOKED_BACK, Modelled, PolicyFinding, 
 from pipelines.northbound.judge import Page, Verdict, judge_rows
 from pipelines.northbound.lanes import Lane
 from pipelines.northbound.ledger import Ledger
+from pipelines.northbound.listed import named
 from pipelines.northbound.oauth_app import OAuthApp
 from pipelines.northbound.oauth_grants import GrantCache
 from pipelines.northbound.oauth_session import OAuthSession
@@ -150,9 +151,11 @@ class Client:
         language: str = "en_US",
         user_agent: str | None = None,
         transport: Transport | None = None,
+        listed: bool = False,
     ) -> None:
         """Nothing is called yet. ``account`` is the name that ledger and rows carry; ``quotas`` what its owner has
-        set otherwise than the reference says, by endpoint.
+        set otherwise than the reference says, by endpoint; ``listed``: it stands in an accounts file, so that errors
+        name it.
 
         ``oauth`` takes the place of user name and password where an owner has consented to an app.
         WrongAddress for an address that isn't https (or http to loopback).
@@ -163,6 +166,9 @@ class Client:
         self.counts = FleetCounts()
         self.ledger = Ledger(state_dir / LEDGER_FILE, flow_control=flow_control, quotas=quotas)
         self.denials = Denials(state_dir / DENIALS_FILE)
+        self.attempts = ATTEMPTS
+        """Tries of one call; who only examines makes one."""
+        self._named = account if listed else None
         self._clock: Clock = clock or SystemClock()
         self._transport = transport or Transport(base_url, user_agent=user_agent)
         self._session: Session | OAuthSession
@@ -170,6 +176,7 @@ class Client:
             self._session = Session(
                 Credentials(base_url, username, password),
                 account=account,
+                listed=listed,
                 transport=self._transport,
                 cache=TokenCache(state_dir / TOKENS_FILE),
                 ledger=self.ledger,
@@ -179,6 +186,7 @@ class Client:
             self._session = OAuthSession(
                 oauth,
                 account=account,
+                listed=listed,
                 cache=GrantCache(state_dir / TOKENS_FILE, client_id=oauth.client_id, account=account),
                 ledger=self.ledger,
                 clock=self._clock,
@@ -282,8 +290,12 @@ class Client:
         return [self.call("getDevList", requests.devices_body(batch), why=why) for batch in batches]
 
     def _call(self, endpoint: str, body: Mapping[str, Any], purpose: _Purpose) -> tuple[Answer, Page | None]:
+        with named(self._named):
+            return self._tried(endpoint, body, purpose)
+
+    def _tried(self, endpoint: str, body: Mapping[str, Any], purpose: _Purpose) -> tuple[Answer, Page | None]:
         known = _known(endpoint)
-        patience = _Patience()
+        patience = _Patience(tries=self.attempts - 1)
         while True:
             # Before each try: another process may have been refused while this one waited for its next.
             denial = self.denials.current(self.account, known.name, self._clock.now())
@@ -449,6 +461,7 @@ class Client:
             bytes=len(reply.body) if reply else None,
             ms=reply.ms if reply else None,
             now=self._clock.now(),
+            words=error.message if error else None,
             counted=error.costs_quota if error else True,
             counts=self.counts,
             server_time=heard,

@@ -283,6 +283,17 @@ def error_class(code: int | None) -> type[NorthboundError]:
     return RequestRejected if code is None else _BY_CODE.get(code, RequestRejected)
 
 
+def advice_after(outcome: str) -> str:
+    """What to do about a call that the ledger says ended so; empty if nothing is known of it."""
+    kinds = [NorthboundError]
+    while kinds:
+        kind = kinds.pop()
+        if kind.outcome == outcome:
+            return kind.default_advice
+        kinds += kind.__subclasses__()
+    return ""
+
+
 OLD_ENDPOINTS: Final[dict[str, str]] = {
     "getStationList": "stations",
     "getDevFiveMinutes": "getDevHistoryKpi",

@@ -226,7 +226,11 @@ def _no_envelope(endpoint: str, reply: Reply) -> NorthboundError:
         return SessionExpired(what, endpoint=endpoint)
     if 400 <= reply.status < 500:
         return RequestRejected(what, endpoint=endpoint)
-    return BadAnswer(what if reply.body.strip() else "an empty answer", endpoint=endpoint)
+    if not reply.body.strip():
+        what = "an empty answer"
+    elif reply.body.lstrip()[:1] in (b"{", b"["):
+        what = f"JSON that is cut off or broken ({len(reply.body):,} bytes)"
+    return BadAnswer(what, endpoint=endpoint)
 
 
 def _odd_shape(endpoint: str, what: str) -> BadAnswer:

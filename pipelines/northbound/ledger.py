@@ -71,6 +71,8 @@ class CallRecord:
     rows: int | None
     bytes: int | None
     ms: float | None
+    words: str | None = None
+    """What was wrong with it, with the server's own words where it sent some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,13 @@ class Ledger:
         ms: float | None,
         now: datetime,
         *,
+        words: str | None = None,
         counted: bool = True,
         counts: FleetCounts | None = None,
         server_time: ServerTime | None = None,
     ) -> timedelta | None:
         """Write down how a call ended. ``counted=False`` gives the seat back: the request never left.
+        ``words``: what was wrong, without any secret.
 
         ``server_time`` is what the answer said. Returns the clock's skew when that is worth a warning that hasn't
         been given yet, else None.
@@ -201,9 +205,9 @@ class Ledger:
                 clock, warn = note_server_time(db, account, clock, server_time)
             began, ended = local_at + clock.shift, micros(now) + clock.shift
             db.execute(
-                "UPDATE calls SET outcome = ?, fail_code = ?, row_count = ?, byte_count = ?, ms = ?, "
+                "UPDATE calls SET outcome = ?, fail_code = ?, words = ?, row_count = ?, byte_count = ?, ms = ?, "
                 "called_at = ?, ended_at = ?, counted = ? WHERE call_id = ?",
-                (outcome, fail_code, rows, bytes, ms, began, ended, int(counted), call_id),
+                (outcome, fail_code, words, rows, bytes, ms, began, ended, int(counted), call_id),
             )
             self._learn_from_ending(
                 db, call_id, account, endpoint, began, ended, outcome, counted, counts or FleetCounts()
@@ -317,8 +321,8 @@ class Ledger:
         with self._file.reading() as db:
             found = db.execute(
                 "SELECT call_id, account, endpoint, asked, why, lane, called_at, outcome, fail_code, row_count, "
-                "byte_count, ms FROM calls WHERE COALESCE(local_at, called_at) >= ? AND account = COALESCE(?, account) "
-                "ORDER BY called_at, call_id",
+                "byte_count, ms, words FROM calls WHERE COALESCE(local_at, called_at) >= ? "
+                "AND account = COALESCE(?, account) ORDER BY called_at, call_id",
                 (micros(since) if since else -(2**62), account),
             ).fetchall()
         return [_record(row) for row in found]

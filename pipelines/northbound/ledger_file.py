@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS calls (
     noticed_at INTEGER,           -- for a call from the future: when a right clock first saw it
     outcome TEXT,
     fail_code INTEGER,
+    words TEXT,                   -- what was wrong, for people; null where nothing was
     row_count INTEGER,
     byte_count INTEGER,
     ms REAL
@@ -66,7 +67,7 @@ CREATE TABLE IF NOT EXISTS clocks (
 """
 
 _ADDED_LATER: Final = {
-    "calls": {"lane": "TEXT NOT NULL DEFAULT 'asked'", "local_at": "INTEGER"},
+    "calls": {"lane": "TEXT NOT NULL DEFAULT 'asked'", "local_at": "INTEGER", "words": "TEXT"},
     "paces": {
         "level": "INTEGER NOT NULL DEFAULT 2",
         "burst": "INTEGER NOT NULL DEFAULT 1",

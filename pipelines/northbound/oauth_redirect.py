@@ -21,29 +21,34 @@ _PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><ti
 <script>history.replaceState(null, "", location.pathname)</script></body></html>"""
 
 
+class NotTheAnswer(ConsentNeeded):
+    """That address says nothing of this link: another may."""
+
+
 def read_redirect(address: str, *, state: str | None) -> str:
     """The code in the address that the owner's browser was sent to.
 
-    ConsentNeeded if the owner declined, if the address doesn't answer the link with this ``state``, or if there is no
-    code in it; OAuthRefused for any other refusal. ``state`` None: there was none in the link, and none is checked.
+    NotTheAnswer if the address doesn't answer the link with this ``state``, or if there is no code in it; ConsentNeeded
+    if the owner declined; OAuthRefused for any other refusal. ``state`` None: there was none in the link, and none is
+    checked.
     """
     said = _query(address)
     # The state first: words of somebody else's making are not worth showing.
     if state is not None and "state" not in said:
-        raise ConsentNeeded(
+        raise NotTheAnswer(
             "the address doesn't carry the link's state, so it may not be the answer to this link",
             advice="Copy the whole address. If the OAuth service leaves the state out, run "
             "`pvms login --paste --without-state`.",
         )
     if state is not None and not hmac.compare_digest(said["state"].encode(), state.encode()):
-        raise ConsentNeeded(
+        raise NotTheAnswer(
             "the address answers another link than the one printed last",
             advice="Run `pvms login` again and follow the new link.",
         )
     if "error" in said:
         raise _refusal(said["error"], said.get("error_description", ""))
     if not said.get("code"):
-        raise ConsentNeeded(
+        raise NotTheAnswer(
             "there is no code in that address",
             advice="After consent the browser shows an address with ?code=...: copy the whole of it.",
         )

@@ -23,6 +23,7 @@ from pipelines.northbound.errors import (
     SessionExpired,
 )
 from pipelines.northbound.ledger import FleetCounts, Ledger
+from pipelines.northbound.listed import name_account, named
 from pipelines.northbound.oauth_app import OAuthApp
 from pipelines.northbound.oauth_errors import (
     BASIC_APIS_ADVICE,
@@ -47,6 +48,9 @@ CODE_ADVICE: Final = (
 class OAuthSession:
     """Gives out access tokens. All processes on this machine share them through the token file."""
 
+    endpoint: Final = ENDPOINT
+    """By what name the ledger knows the calls that bring one."""
+
     def __init__(
         self,
         app: OAuthApp,
@@ -56,8 +60,11 @@ class OAuthSession:
         ledger: Ledger,
         clock: Clock,
         transport: Transport | None = None,
+        listed: bool = False,
     ) -> None:
-        """``account`` is the ledger's name for the owner's consent."""
+        """``account`` is the ledger's name for the owner's consent; ``listed``: it stands in an accounts file, so that
+        errors name it."""
+        self._named = account if listed else None
         self.app = app
         self._account = account
         self._cache = cache
@@ -74,7 +81,7 @@ class OAuthSession:
         found = self._live()
         if found is not None:
             return found
-        with self._cache.lock():
+        with named(self._named), self._cache.lock():
             found = self._live()
             if found is None:
                 self._let_arrive(self._cache.get())
@@ -86,7 +93,7 @@ class OAuthSession:
 
         If another process has refreshed meanwhile, its token is taken and nothing is called.
         """
-        with self._cache.lock():
+        with named(self._named), self._cache.lock():
             found = self._live()
             if found is not None and found != dead:
                 return found, False
@@ -118,8 +125,20 @@ class OAuthSession:
         elif isinstance(error, PermissionDenied):
             error.advice = error.advice.replace(PermissionDenied.default_advice, BASIC_APIS_ADVICE)
 
+    def opens_at(self) -> datetime | None:
+        """When a refresh may be made, if none may now and there is no access token; costs nothing."""
+        if self._live() is not None:
+            return None
+        return self._ledger.allowance(self._account, self.endpoint, self._clock.now(), NO_FLEET).next_at
+
     def stopped(self) -> tuple[datetime | None, LoginRefused] | None:
         """Since when and why no refresh is tried, if only a person can help; costs nothing."""
+        found = self._stopped()
+        if found is not None:
+            name_account(found[1], self._named)
+        return found
+
+    def _stopped(self) -> tuple[datetime | None, LoginRefused] | None:
         grant = self._cache.get()
         if grant.live_token(self._clock.now()) is not None:
             return None
@@ -159,7 +178,7 @@ class OAuthSession:
             "code": code,
             "redirect_uri": self.app.redirect_uri or "",
         }
-        with self._cache.lock():
+        with named(self._named), self._cache.lock():
             try:
                 tokens = self._ask(fields, "an authorization code", why, (code,))
             except ConsentNeeded as error:
@@ -273,6 +292,7 @@ class OAuthSession:
             bytes=None,
             ms=reply.ms if reply else None,
             now=self._clock.now(),
+            words=error.message if error else None,
             counted=error.costs_quota if error else True,
         )
 

@@ -14,6 +14,7 @@ from pipelines.northbound.errors import (
 )
 from pipelines.northbound.judge import judge_login, judge_logout
 from pipelines.northbound.ledger import FleetCounts, Ledger
+from pipelines.northbound.listed import name_account, named
 from pipelines.northbound.tokens import TOKEN_LIFETIME, Refusal, TokenCache
 from pipelines.northbound.transport import Transport
 from schemas.endpoints import ENDPOINTS
@@ -49,6 +50,9 @@ class Credentials:
 class Session:
     """Gives out tokens. All processes on this machine share them through the cache file."""
 
+    endpoint: Final = "login"
+    """By what name the ledger knows the calls that bring one."""
+
     def __init__(
         self,
         credentials: Credentials,
@@ -58,8 +62,10 @@ class Session:
         cache: TokenCache,
         ledger: Ledger,
         clock: Clock,
+        listed: bool = False,
     ) -> None:
-        """``account`` is the ledger's name for it."""
+        """``account`` is the ledger's name; ``listed``: it stands in an accounts file, so that errors name it."""
+        self._named = account if listed else None
         self._credentials = credentials
         self._account = account
         self._transport = transport
@@ -77,7 +83,7 @@ class Session:
         found = self._live()
         if found is not None:
             return found
-        with self._cache.login_lock(*self._who):
+        with named(self._named), self._cache.login_lock(*self._who):
             return self._live() or self._login(why)
 
     def renew(self, dead: str, *, why: str) -> tuple[str, bool]:
@@ -86,7 +92,7 @@ class Session:
         If another process has logged in meanwhile, its token is taken and nothing is called. SessionContested when
         tokens have died before their time again and again; else errors as for :meth:`token`.
         """
-        with self._cache.login_lock(*self._who):
+        with named(self._named), self._cache.login_lock(*self._who):
             found = self._live()
             if found is not None and found != dead:
                 return found, False
@@ -130,14 +136,24 @@ class Session:
         """Is there a session that should be good? Costs nothing."""
         return self._live() is not None
 
+    def opens_at(self) -> datetime | None:
+        """When a login may be made, if none may now and there is no session; costs nothing."""
+        if self.at_hand():
+            return None
+        return self._ledger.allowance(self._account, self.endpoint, self._clock.now(), NO_FLEET).next_at
+
     def stopped(self) -> tuple[datetime | None, LoginRefused] | None:
         """Since when and why no login is tried, if this secret was refused; costs nothing."""
         refusal = self._cache.refusal(*self._who, self._credentials.password)
-        return (refusal.at, LoginRefused(refusal.message, code=refusal.code, endpoint="login")) if refusal else None
+        if refusal is None:
+            return None
+        error = LoginRefused(refusal.message, code=refusal.code, endpoint="login")
+        name_account(error, self._named)
+        return refusal.at, error
 
     def login_again(self, *, why: str) -> None:
         """Log in, even if there is a session or this secret was refused; errors as for :meth:`token`."""
-        with self._cache.login_lock(*self._who):
+        with named(self._named), self._cache.login_lock(*self._who):
             self._cache.forget_refusal(*self._who, self._credentials.password)
             self._login(why)
 
@@ -227,6 +243,7 @@ class Session:
             bytes=None,
             ms=None,
             now=self._clock.now(),
+            words=error.message if error else None,
             counted=error.costs_quota if error else True,
         )
 

@@ -1,6 +1,6 @@
 """When a period that was read, refused or only declared is asked for again: never for nothing, never too late."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from pipelines.planning.calendar import period_window
@@ -60,7 +60,14 @@ def _due_after(cell: Cell, state: str, read_at: datetime, zone: str, now: dateti
         return True
     if state not in ("empty", "suspect"):
         return False
-    ended = period_window(period_of(cell.dataset), cell.period, zone).end
     if state == "suspect":
-        return age >= (SUSPECT_REREAD_AFTER if now < ended + FRESH_FOR else DOUBTED_FOR)
+        return now >= doubted_until(cell.dataset, cell.period, read_at, zone)
+    ended = period_window(period_of(cell.dataset), cell.period, zone).end
     return read_at < ended + LATE_DATA_FOR and age >= EMPTY_REREAD_AFTER
+
+
+def doubted_until(dataset: str, period: date, read_at: datetime, zone: str) -> datetime:
+    """When a doubted period, read at `read_at` (aware), is asked again."""
+    soon = read_at + SUSPECT_REREAD_AFTER
+    ended = period_window(period_of(dataset), period, zone).end
+    return soon if soon < ended + FRESH_FOR else read_at + DOUBTED_FOR

@@ -31,12 +31,12 @@ SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT = (
     "Flow control",
     "The whole system",
     "Answers",
-    "Permissions and plants (DATE by the simulator's clock)",
+    "Permissions and plants (DATE by the simulator's clock; USER: for this account alone)",
     "Forms that servers differ in",
     "Short forms",
 )
 GROUPS: Final = (SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT)
-_WINDOW: Final = "[,from=DATE][,until=DATE]"
+_WINDOW: Final = "[,account=USER][,from=DATE][,until=DATE]"
 
 
 def _strike(group: str, says: str) -> dict[str, Any]:
@@ -205,10 +205,10 @@ class Faults:
         if self.token_minutes is not None and not 0 < self.token_minutes < float("inf"):
             raise ValueError(f"token_minutes takes minutes above 0, not {self.token_minutes}")
         for name in ("deny", "unauthorized_plant", "vanish_plant"):
-            for subject, _, renamed in _spans(name, getattr(self, name)):
+            for one in _spans(name, getattr(self, name)):
                 if name == "deny":
-                    _known_endpoint(name, subject)
-                if renamed is not None and name != "vanish_plant":
+                    _known_endpoint(name, one.subject)
+                if one.renamed is not None and name != "vanish_plant":
                     raise ValueError(f"{name} takes no as")
 
     def rules(self) -> dict[str, tuple[When, ...]]:
@@ -294,15 +294,31 @@ def _whens(name: str, value: Any) -> tuple[When, ...]:
     return whens
 
 
-def _spans(name: str, texts: Iterable[str]) -> list[tuple[str, Span, str | None]]:
-    """Subject, span and new code of each text, sorted, so that what they add up to never hangs on chance."""
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """An endpoint or plant that is closed: when, to which account (None: all), and what code it comes back under."""
+
+    subject: str
+    span: Span
+    account: str | None
+    renamed: str | None
+
+    def holds(self, now: float, account: str) -> bool:
+        return self.is_for(account) and self.span.holds(now)
+
+    def is_for(self, account: str) -> bool:
+        return self.account in (None, account)
+
+
+def _spans(name: str, texts: Iterable[str]) -> list[_Closed]:
+    """What each text says, sorted, so that what they add up to never hangs on chance."""
     found = []
     for text in sorted(texts):
         try:
             subject, given = options(text)
-            if not subject or given.keys() - {"from", "until", "as"}:
+            if not subject or given.keys() - {"from", "until", "as", "account"}:
                 raise ValueError(f"it is written {_FIELDS[name]['value']}, not {text!r}")
-            found.append((subject, span_of(given), given.get("as")))
+            found.append(_Closed(subject, span_of(given), given.get("account"), given.get("as")))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return found
@@ -338,23 +354,27 @@ class FaultState:
         """Count one more request at ``now`` (seconds since the epoch) and tell whether the fault strikes it."""
         return self._strikes.strikes(name, endpoint, now)
 
-    def denied(self, endpoint: str, now: float) -> bool:
+    def denied(self, endpoint: str, now: float, account: str) -> bool:
         """Whether the account may not call this endpoint now."""
-        return endpoint in self._now("deny", now)
+        return endpoint in self._now("deny", now, account)
 
-    def closed_plants(self, now: float) -> frozenset[str]:
-        """Plants whose owners have withdrawn their consent."""
-        return self._now("unauthorized_plant", now)
+    def closed_plants(self, now: float, account: str) -> frozenset[str]:
+        """Plants whose owners have withdrawn their consent to the account."""
+        return self._now("unauthorized_plant", now, account)
 
-    def listing(self, now: float) -> Listing:
-        """What has become of the plant list."""
+    def listing(self, now: float, account: str) -> Listing:
+        """What has become of the account's plant list."""
         hidden, renamed = set(), {}
-        for code, span, new in self._vanishing:
-            if span.holds(now) and (new is None or span.ends is not None):
-                hidden.add(code)
-            elif new is not None and (span.begins is None or now >= span.begins.timestamp()):
-                renamed[code] = new
+        for one in self._vanishing:
+            if one.holds(now, account) and (one.renamed is None or one.span.ends is not None):
+                hidden.add(one.subject)
+            elif (
+                one.renamed is not None
+                and one.is_for(account)
+                and (one.span.begins is None or now >= one.span.begins.timestamp())
+            ):
+                renamed[one.subject] = one.renamed
         return Listing(frozenset(hidden), frozenset(renamed.items()))
 
-    def _now(self, name: str, now: float) -> frozenset[str]:
-        return frozenset(subject for subject, span, _ in self._spans[name] if span.holds(now))
+    def _now(self, name: str, now: float, account: str) -> frozenset[str]:
+        return frozenset(one.subject for one in self._spans[name] if one.holds(now, account))

@@ -218,7 +218,7 @@ class Service:
         if self._strikes("steal_session", asked):
             self.sessions.steal(account, asked.now)
             return relogin()
-        if asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now):
+        if asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now, asked.account):
             return unauthorized()
         return None
 
@@ -235,13 +235,13 @@ class Service:
         if self._strikes("kill_session", asked) or self._strikes("steal_session", asked):
             self.oauth.kill(owner)
             return invalid_credential()
-        denied = asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now)
+        denied = asked.endpoint in RETIRED_ENDPOINTS or self._state.denied(asked.endpoint, asked.now, asked.account)
         return invalid_access() if denied or not self.oauth.allows(owner, BASIC) else None
 
     def _view(self, asked: _Asked) -> View:
         """What the account sees now."""
         assert asked.account is not None
-        listing = self._state.listing(asked.now)
+        listing = self._state.listing(asked.now, asked.account)
         key = (asked.account, listing)
         if key not in self._views:
             account = self._accounts[asked.account]
@@ -269,7 +269,7 @@ class Service:
             body=asked.body,
             now_ms=asked.now_ms,
             lock=self._world_lock,
-            closed_plants=self._state.closed_plants(asked.now),
+            closed_plants=self._state.closed_plants(asked.now, asked.account),
             cut_short=self.faults.cut_short_paging,
             alarm_span_ms=self._alarm_span_ms,
         )

@@ -77,7 +77,7 @@ class When:
 def options(text: str) -> tuple[str, dict[str, str]]:
     """Split ``FIRST,name=value,...``; FIRST, which may hold an equals sign, is "" where only conditions are given."""
     first, *rest = ["times=1" if part.strip() == "once" else part.strip() for part in text.split(",")]
-    if first.partition("=")[0] in ("every", "rate", "times", "apart", "from", "until", "as"):
+    if first.partition("=")[0] in ("every", "rate", "times", "apart", "from", "until", "as", "account"):
         first, rest = "", [first, *rest]
     given = {}
     for part in rest:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.simulator.fleet import Device, Plant
 from pipelines.simulator.flow import Counts
+from pipelines.simulator.strikes import options
 
 if TYPE_CHECKING:
     from pipelines.simulator.world import World  # only named here: the physics behind it is slow to import
+
+
+ACCOUNT_GRAMMAR: Final = "USER:PASSWORD[,plants=CODE+CODE...][,offset=N]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,19 @@ class Account:
     password: str
     plant_codes: frozenset[str] | None = None
     id_offset: int = 0
+
+    @classmethod
+    def read(cls, text: str) -> Account:
+        """Read ``USER:PASSWORD[,plants=CODE+CODE...][,offset=N]``. Raises ValueError that says how it is written."""
+        try:
+            who, given = options(text)
+            user, colon, password = who.partition(":")
+            if not (user and colon and password) or given.keys() - {"plants", "offset"}:
+                raise ValueError("a user and a password are needed")
+            codes = frozenset(given["plants"].split("+")) if "plants" in given else None
+            return cls(user, password, codes, int(given.get("offset", "0")))
+        except ValueError:
+            raise ValueError(f"--account is written {ACCOUNT_GRAMMAR}") from None
 
 
 class View:

@@ -175,6 +175,39 @@ def test_a_plant_that_vanishes_is_asked_about_no_more_is_retired_a_day_later_and
     assert newest is not None and newest > new_code_at, "its rows go on under the code that was seen first"  # type: ignore[operator]
 
 
+def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plant_once_it_opens(
+    demo: World, tmp_path: Path
+) -> None:
+    code, clock = demo.plants[1].code, ManualClock(NOW)
+    opens = NOW + timedelta(hours=30)
+    closed = f"{code},account=north,until={opens:%Y-%m-%dT%H:%M:%SZ}"
+    logins = [login("north"), login("south", [code], id_offset=7_000_000)]
+    with Simulator(demo, clock=clock, faults=Faults(unauthorized_plant={closed}), accounts=logins) as simulator:
+        settings = settings_of(tmp_path, simulator, "north", "south")
+        load(settings, clock, "plant_daily", "device_daily")
+        before = table(settings, "plants")
+        assert before.height == 7, "nobody can know yet that two of them are one"
+        clock.advance(3 * 86_400)
+        load(settings, clock, "plant_daily", "device_daily")
+        clock.advance(86_400)
+        last = load(settings, clock, "plant_daily", "device_daily", force=True)
+        assert last.exit_code == 0, last
+        assert last.refusals == []
+    plants = table(settings, "plants")
+    assert plants.height == 6 and code not in plants["plant_code"].to_list()
+    assert plants["retired_at"].null_count() == 6
+    sightings = table(settings, "account_plants")
+    (filed,) = sightings.filter(pl.col("account") == "south")["plant_code"]
+    seen = dict(sightings.filter(pl.col("account") == "north").select("account_plant_code", "plant_code").iter_rows())
+    assert seen[code] == filed != code
+    assert table(settings, "devices").height == len(demo.devices)
+    rows = table(settings, "plant_daily")
+    assert rows.height == rows.select("plant_code", "local_date").n_unique()
+    assert code not in rows["plant_code"].to_list()
+    with Services.open(settings, clock) as services:
+        assert services.coverage.of_plant(code, "plant_daily") == []
+
+
 @pytest.mark.slow
 def test_a_worker_asks_each_account_for_what_it_alone_sees(tmp_path: Path) -> None:
     world = build_world("demo", 1)

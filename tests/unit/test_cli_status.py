@@ -19,7 +19,7 @@ from pipelines.load.headline import headline, waits
 from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
-from pipelines.load.standing import AccountStanding, EndpointStanding, Standing, standing_of
+from pipelines.load.standing import AccountStanding, CallSeen, EndpointStanding, Standing, standing_of
 from pipelines.northbound.clock import ManualClock, SystemClock
 from pipelines.owner_files import read_policy
 from pipelines.planning.cells import Cell
@@ -65,6 +65,9 @@ def standing(**other: Any) -> Standing:
         "listed_at": NOW,
         "quarantined": 0,
         "unfolded_parts": 0,
+        "sees_no_plant": (),
+        "doubted": 0,
+        "doubted_until": None,
         "loading": False,
         "last_call_at": NOW,
         "first_call_at": NOW,
@@ -85,6 +88,7 @@ def standing(**other: Any) -> Standing:
 
 HISTORY_CLOSED = (account(endpoint("getDevHistoryKpi", LATER), endpoint("getKpiStationDay")),)
 REFUSED = (account(login="refused", login_at=NOW, login_words="wrong (code 20400: x)", login_todo="Correct it."),)
+CONTESTED = (account(endpoint("getDevHistoryKpi", LATER, closed_by="contested")),)
 MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
 
 
@@ -102,8 +106,8 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
         ),
         (
             standing(ahead=(Ahead("device_history", 9000, 300),), accounts=HISTORY_CLOSED),
-            "Waiting for quota of getDevHistoryKpi until 2026-06-10 14:05 UTC: about 300 calls left for "
-            "device_history, 5 days.",
+            "Waiting for quota: device_history goes on at 2026-06-10 14:05 UTC (getDevHistoryKpi); about 300 calls "
+            "left, 5 days of quota.",
         ),
         (
             standing(ahead=(Ahead("device_history", 9000, 300),)),
@@ -117,12 +121,11 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
             "All is there up to 2026-06-09; next fresh",
         ),
         (standing(loading=True), "All is there up to 2026-06-09; a load is running."),
-        (standing(started=False, accounts=(), datasets=()), "Nothing is loaded yet. Next: pvms load"),
-        (standing(datasets=()), "Nothing is loaded yet."),
+        (standing(started=False, accounts=(), datasets=(), plants=0), "Nothing is loaded yet. Next: pvms load"),
         (
             standing(datasets=MISSING, accounts=HISTORY_CLOSED),
-            "Waiting for quota of getDevHistoryKpi until 2026-06-10 14:05 UTC: about 120 calls left for "
-            "device_history, 2 days.",
+            "Waiting for quota: device_history goes on at 2026-06-10 14:05 UTC (getDevHistoryKpi); about 120 calls "
+            "left, 2 days of quota.",
         ),
         (
             standing(datasets=MISSING),
@@ -131,7 +134,7 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
         (standing(datasets=MISSING, loading=True), "A load is running; 40 plant periods are missing."),
         (
             standing(datasets=MISSING, accounts=HISTORY_CLOSED, loading=True),
-            "A load is running; 40 plant periods are missing. Waiting for quota of getDevHistoryKpi",
+            "A load is running; 40 plant periods are missing. Waiting for quota: device_history goes on at",
         ),
         (
             standing(datasets=(*MISSING[:1], dataset("plant_daily", calls_left=1, missing=2)), accounts=HISTORY_CLOSED),
@@ -142,7 +145,33 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
                 datasets=MISSING,
                 accounts=(account(endpoint("getDevHistoryKpi", LATER, closed_by="pause")),),
             ),
-            "The vendor's system turned calls away; the account rests until 2026-06-10 14:05 UTC.",
+            "The vendor's system was busy and turned calls of north away. It rests until 2026-06-10 14:05 UTC. 40",
+        ),
+        (
+            standing(datasets=MISSING, accounts=CONTESTED),
+            "Another program logs in with north and ends its sessions, as each login ends the one before: give this "
+            "warehouse an API account of its own. It rests until 2026-06-10 14:05 UTC. 40 plant periods are missing.",
+        ),
+        (
+            standing(accounts=CONTESTED),
+            "All is there up to 2026-06-09. Another program logs in with north",
+        ),
+        (
+            standing(datasets=MISSING, accounts=(account(endpoint("getDevHistoryKpi"), login_opens_at=LATER),)),
+            "No login can be made before 2026-06-10 14:05 UTC. 40 plant periods are missing.",
+        ),
+        (
+            standing(datasets=(dataset(suspect=7),), doubted_until=LATER),
+            "All is there up to 2026-06-09; 7 plant periods were answered with nothing where data had been, and are "
+            "asked again from 2026-06-10 14:05 UTC; next fresh",
+        ),
+        (
+            standing(datasets=(dataset(suspect=7, calls_left=1),), doubted=3),
+            "3 plant periods were answered with nothing where data had been, and the quota allows calls now",
+        ),
+        (
+            standing(accounts=(*REFUSED, account(endpoint("getDevHistoryKpi"), account="south"))),
+            "All is there up to 2026-06-09; next fresh data about 2026-06-10 14:05 UTC. Login of north refused since",
         ),
         (
             standing(accounts=REFUSED),
@@ -164,17 +193,63 @@ def test_the_first_line_is_the_answer(found: Standing, said: str) -> None:
     assert headline(found).startswith(said)
 
 
-def test_who_waits_longest_is_named_first_and_all_accounts_count() -> None:
+FAILED = CallSeen(
+    NOW, "north", "stations", "server_fault", None, "HTTP 502 with text/html", "Try again later.", "{}", "inventory"
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"accounts": (), "plants": 0}, "Nothing is loaded yet. Next: pvms load --from yesterday"),
+        ({"loading": True, "plants": 0}, "The first load is running."),
+        ({"loading": True}, "The first load is running; 1 plants and 2 devices are listed."),
+        (
+            {"last_errors": (FAILED,), "plants": 0},
+            "Nothing is loaded yet: stations of north failed at 2026-06-10 12:00 UTC: HTTP 502 with text/html. Try "
+            "again later. Next: pvms load",
+        ),
+        # Somebody has succeeded since.
+        ({"last_errors": (replace(FAILED, at=NOW - timedelta(hours=1)),)}, "Nothing is loaded yet; 1 plants"),
+        ({"sees_no_plant": ("north",), "plants": 0}, "Nothing is loaded yet: the vendor lists no plant to north. The"),
+        (
+            {"accounts": (account(endpoint("stations", LATER, closed_by="pause")),), "last_errors": (FAILED,)},
+            "Nothing is loaded yet. The vendor's system was busy and turned calls of north away. It rests until",
+        ),
+        (
+            {"accounts": (account(endpoint("stations", LATER, closed_by="contested")),)},
+            "Nothing is loaded yet. Another program logs in with north",
+        ),
+        (
+            {
+                "accounts": (account(login_opens_at=LATER),),
+                "last_errors": (replace(FAILED, endpoint="login", words="called too often (code 407: x)."),),
+            },
+            "Nothing is loaded yet. north can't log in before 2026-06-10 14:05 UTC: called too often (code 407: x).",
+        ),
+    ],
+)
+def test_before_the_first_data_it_says_what_stopped_it(other: dict[str, Any], said: str) -> None:
+    none: dict[str, Any] = {"started": False, "datasets": (), "accounts": (account(login="unknown"),)}
+    assert headline(standing(**none | other)).startswith(said)
+
+
+def test_what_goes_on_first_is_named_first_and_all_accounts_count() -> None:
     closed = account(endpoint("getDevHistoryKpi", LATER), endpoint("getKpiStationDay", NOW + timedelta(hours=1)))
     both = (dataset("plant_daily", calls_left=1, missing=1), dataset(missing=40, calls_left=120))
     assert [each.dataset for each in waits(standing(datasets=both, accounts=(closed,)))] == [
-        "device_history",
         "plant_daily",
+        "device_history",
     ]
+    first_line = headline(standing(datasets=both, accounts=(closed,)))
+    assert first_line == (
+        "Waiting for quota: plant_daily goes on at 2026-06-10 13:00 UTC (getKpiStationDay); about 121 calls left, 2 "
+        "days of quota for device_history (120 calls)."
+    )
     second = replace(closed, account="south")
     assert [each.days for each in waits(standing(datasets=both, accounts=(closed, second)))] == [1, 1]
     assert waits(standing(datasets=both, accounts=(closed, account(endpoint("getDevHistoryKpi"), account="x")))) == [
-        waits(standing(datasets=both, accounts=(closed,)))[1]
+        waits(standing(datasets=both, accounts=(closed,)))[0]
     ]
 
 
@@ -244,7 +319,7 @@ def test_a_load_that_ran_out_of_quota_says_when_it_goes_on(world: World, use: Ca
         code, found = status()
         assert len(simulator.log) == before  # nothing was asked
     assert code == 0
-    assert found["answer"].startswith("Waiting for quota of getKpiStationHour until ")
+    assert found["answer"].startswith("Waiting for quota: plant_hourly goes on at ")
     (hourly,) = found["coverage"]
     (quota,) = [each for each in found["quota"] if each["endpoint"] == "getKpiStationHour"]
     assert quota["free"] == 0

@@ -1,5 +1,6 @@
 """Coverage: the latest answer per cell, refusals that hide nothing, and the roll-up that ops.coverage shows."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from pipelines.lake.coverage import Coverage, Entry, this_place
+from pipelines.lake.durable import lives
 from pipelines.lake.errors import DiskFull
 from pipelines.sqlite_file import SqliteFile
 from schemas.polars_types import polars_schema
@@ -190,6 +193,18 @@ def test_a_year_of_400_devices_rolls_up_to_what_was_recorded(coverage):
     assert rollup.height == 130 * 365
     totals = rollup.select(pl.col("wanted").sum(), pl.col("rows").sum()).row(0)
     assert totals == (400 * 365, 400 * 365 * 288)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells in /proc whether a process ended")
+def test_a_process_that_nobody_has_buried_claims_nothing(coverage):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    # It has ended and is left as it is.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        assert not lives(process.pid)
+        assert lives(os.getpid())
+    finally:
+        process.wait()
 
 
 def test_a_claim_of_a_dead_process_is_free_unless_its_process_cannot_be_seen_from_here(coverage):

@@ -1,5 +1,6 @@
 """Whether a listed plant or device is one that is known: by its ids, by serial numbers, and by what speaks against."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.lake.decode_flat import DEVICE_LISTING, PLANT_LISTING
 from pipelines.lake.inventory import conformed
-from pipelines.lake.recognition import Known, Recognised, meaningful, recognise
+from pipelines.lake.recognition import Known, Recognised, meaningful, recognise, twins
 from pipelines.lake.sightings import merged_sightings, retired
 from schemas.polars_types import polars_schema
 from schemas.tables import TABLES
@@ -42,6 +43,7 @@ class Home:
         host: str = HOST,
         at: datetime = MONDAY,
         answered: bool = True,
+        bare: Collection[str] = (),
     ) -> Recognised:
         plants = sorted({plant for plant, _ in devices.values()})
         rows: list[dict[str, Any]] = [
@@ -59,7 +61,9 @@ class Home:
             rows, schema={name: DEVICE_LISTING[name] for name in (rows[0] if rows else ["device_id"])}
         )
         device_rows = conformed(listed, DEVICE_LISTING)
-        found = recognise(account, host, plant_rows, device_rows, self.known, answered=plants if answered else ())
+        found = recognise(
+            account, host, plant_rows, device_rows, self.known, answered=plants if answered else (), bare=bare
+        )
         filed = device_rows.filter(pl.col("device_id").is_in(list(found.devices))).with_columns(
             pl.col("device_id").replace(found.devices), pl.col("plant_code").replace(found.plants)
         )
@@ -193,3 +197,39 @@ def test_every_listing_files_each_id_once_and_says_the_same_again(
         assert set(first.plants) | set(first.left_out) == {p for p, _ in devices.values()}
         second = home.list(account, devices, at=MONDAY + DAY)
         assert (second.plants, second.devices) == (first.plants, first.devices)
+
+
+def test_a_plant_that_was_closed_at_first_is_the_one_that_its_devices_turn_out_to_be() -> None:
+    home = Home()
+    home.list("a", {1: ("P", "S1"), 2: ("P", "S2")}, answered=False)
+    home.list("b", {11: ("X", "S1"), 12: ("X", "S2")})
+    assert set(home.known.plants["plant_code"]) == {"P", "X"}, "nobody could know"
+    opened = {1: ("P", "S1"), 2: ("P", "S2")}
+    kept = home.list("a", opened)
+    assert (kept.plants, kept.taken_back) == ({"P": "P"}, {}), "rows of both are filed"
+    home = Home()
+    home.list("a", opened, answered=False)
+    home.list("b", {11: ("X", "S1"), 12: ("X", "S2")})
+    found = home.list("a", opened, bare={"P"})
+    assert found.plants == {"P": "X"} == found.returned == found.taken_back
+    assert found.devices == {1: 11, 2: 12}
+    again = home.list("a", opened, bare={"P"})
+    assert (again.plants, again.returned) == ({"P": "X"}, {})
+
+
+def test_a_plant_that_opens_and_is_no_other_stays_what_it_was_filed_as() -> None:
+    home = Home()
+    home.list("a", {1: ("P", "S1"), 2: ("Q", "S2")}, answered=False)
+    home.list("b", {11: ("X", "T1")})
+    found = home.list("a", {1: ("P", "S1"), 2: ("Q", "S2")}, bare={"P", "Q"})
+    assert (found.plants, found.taken_back) == ({"P": "P", "Q": "Q"}, {})
+
+
+def test_plants_that_share_half_of_their_serial_numbers_seem_to_be_one() -> None:
+    rows = [("P", "S1"), ("P", "S2"), ("X", "S1"), ("X", "S2"), ("X", "null"), ("Y", "S2"), ("Y", "T1"), ("Y", "T2")]
+    devices = pl.DataFrame(rows, schema=["plant_code", "device_sn"], orient="row")
+    assert twins(devices) == [("P", "X", 2), ("P", "Y", 1), ("X", "Y", 1)]
+    assert twins(
+        devices.filter(pl.col("plant_code") != "X").vstack(devices[2:3]).filter(pl.col("device_sn") == "S1")
+    ) == [("P", "X", 1)]
+    assert twins(devices.filter(pl.col("plant_code") == "Y")) == []

@@ -91,7 +91,7 @@ def test_text_form_of_each_fault() -> None:
         ("nonsense", "known: .*deny, unauthorized_plant"),
         ("deny", "deny=ENDPOINT"),
         ("deny=stations,as=getDevList", "deny takes no as"),
-        ("deny=stations,when=now", r"deny: it is written ENDPOINT\[,from=DATE\]"),
+        ("deny=stations,when=now", r"deny: it is written ENDPOINT\[,account=USER\]\[,from=DATE\]"),
         ("html=getNothing", "known: stations"),
         ("html=often", "known: stations"),
         ("html=rate=2", "html.*probability"),
