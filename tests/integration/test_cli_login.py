@@ -154,9 +154,10 @@ def test_the_redirect_is_taken_and_the_next_command_asks_by_oauth(serve: Serve, 
 def test_the_address_can_be_pasted(serve: Serve, tmp_path: Path) -> None:
     simulator = serve()
     with running(environment(simulator, tmp_path / "home")) as (link, process):
-        status, said = ended(process, paste=consent(link))
+        status, said = ended(process, paste=f"{ELSEWHERE}&code=c0de&state=guessed\n{consent(link)}")
     assert status == 0, said
     assert "within five minutes" in said
+    assert "another link" in said and "Paste another one" in said
 
 
 @pytest.mark.slow
@@ -227,6 +228,20 @@ def test_an_api_account_is_checked_once(serve: Serve, tmp_path: Path) -> None:
         result = pvms(env, "login", *options)
         assert (result.exit_code, words in result.stderr) == (0, True), result.stderr
     assert len(simulator.log.calls("login", ok=True)) == 2
+
+
+def test_an_account_of_several_is_named_in_what_to_do(serve: Serve, tmp_path: Path) -> None:
+    simulator = serve()
+    accounts = tmp_path / "accounts.toml"
+    table = f'smartpvms_base_url = "{simulator.base_url}"\nsmartpvms_username = "demo"\nsmartpvms_password = '
+    accounts.write_text(f'[north]\n{table}"mistyped"\n[south]\n{table.replace("demo", "other")}"secret"\n')
+    accounts.chmod(0o600)
+    env = environment(simulator, tmp_path / "home", PVMS_ACCOUNTS_FILE=str(accounts))
+    for _ in range(2):  # refused, and remembered
+        said = pvms(env, "login", "--account", "north").stderr
+        assert "Check smartpvms_username and smartpvms_password: " in said
+        assert "`pvms login --account north --again`" in said
+        assert said.rstrip().endswith("The account is [north] of PVMS_ACCOUNTS_FILE.")
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from pipelines.load.request_table import RequestTable, table_file
 from pipelines.settings import Settings, load_settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.faults import parse_faults
+from pipelines.simulator.log import RequestRecord
 from pipelines.simulator.server import Simulator
 from pipelines.simulator.view import Account
 from pipelines.simulator.world import build_world
@@ -139,9 +140,12 @@ def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet:
         assert waiting
         assert all(run["status"] == "SUCCESS" for run in waiting)
         assert fleet.calls(ENDPOINT) == LIMIT
-        assert len(keys & fleet.partitions("plant_hourly")) == 10 * (LIMIT - 2)
+        recorded = len(keys & fleet.partitions("plant_hourly"))
         (asked,) = requests_of(fleet)
-        assert asked.periods == 10 * (len(DAYS) - LIMIT + 2)
+        calls = [(f"{record.at:%H:%M:%S}", day_of(record.body), record.fault) for record in asked_for(fleet)]
+        assert recorded + asked.periods == len(keys), "what was read is recorded, all else waits"
+        # One call was killed; a machine that is very busy may lose another to the client's patience.
+        assert recorded in (10 * (LIMIT - 2), 10 * (LIMIT - 3)), calls
         assert asked.next_at is not None
 
         move_on(fleet, timedelta(hours=25))
@@ -152,8 +156,7 @@ def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet:
         assert ask(port, STATUS, {"id": run_id})["runOrError"]["status"] == "SUCCESS"
     assert keys <= fleet.partitions("plant_hourly")
     assert requests_of(fleet) == []
-    asked_for = [record for record in fleet.simulator.log.calls(ENDPOINT) if day_of(record.body) in DAYS]
-    assert len(DAYS) <= len(asked_for) <= 1.1 * len(DAYS)
+    assert len(DAYS) <= len(asked_for(fleet)) <= 1.1 * len(DAYS)
     first, last = DAYS[0], DAYS[-1]
     read = f"from raw.plant_hourly where local_date between '{first}' and '{last}'"
     assert fleet.count(f"(select distinct plant_code, local_date {read})") == len(keys)
@@ -167,6 +170,11 @@ def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet:
     assert json.loads(done.stdout)["partitions_recorded"]["plant_hourly"] >= len(keys)
     assert matrix(fleet) == before
     assert len(list(fleet.simulator.log)) == calls
+
+
+def asked_for(fleet: Fleet) -> list[RequestRecord]:
+    """The calls for dates of the backfill."""
+    return [record for record in fleet.simulator.log.calls(ENDPOINT) if day_of(record.body) in DAYS]
 
 
 def move_on(fleet: Fleet, time: timedelta) -> None:

@@ -144,6 +144,33 @@ def test_a_slip_in_a_file_of_the_owners_is_said_as_such(world: World, folder: Pa
         assert right.one("login")["level"] == "ok"
 
 
+def test_policy_and_quotas_are_read_and_a_slip_in_them_is_said_once(world: World, folder: Path) -> None:
+    (folder / "policy.toml").write_text("[default]\nsince = 2025-01-01\n")
+    (folder / "quotas.toml").write_text("[dynamic.stations]\nlimit = 30\n")
+    further = "PVMS_POLICY_FILE=policy.toml\nPVMS_QUOTAS_FILE=quotas.toml\n"
+    with Simulator(world) as simulator:
+        use(folder, simulator.base_url, further=further)
+        well = doctor("--offline")
+        assert [each["level"] for each in well.findings if each["check"] == "owner files"] == ["ok", "ok"]
+        (folder / "policy.toml").write_text("[default]\nsince = 'soon'\n")
+        (folder / "quotas.toml").write_text("[dynamic.stations]\nlimit = 'much'\n")
+        wrong = doctor("--offline")
+    assert wrong.code == 1
+    for about in ("policy", "quotas"):
+        assert wrong.one("owner files", about)["level"] == "fail"
+        assert f"{about}.toml" in wrong.one("owner files", about)["text"]
+    assert wrong.levels("account") == []
+
+
+def test_a_page_in_place_of_the_login_is_asked_for_once(world: World, folder: Path) -> None:
+    with Simulator(world, faults=parse_faults(["login_html"])) as simulator:
+        use(folder, simulator.base_url)
+        found = doctor()
+        assert asked(simulator) == {"login": 1}
+    assert found.code == 1
+    assert "text/html" in found.one("connection")["text"]
+
+
 def test_a_used_up_quota_is_told_from_the_ledger(world: World, folder: Path) -> None:
     with Simulator(world) as simulator:
         use(folder, simulator.base_url)

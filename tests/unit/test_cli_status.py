@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipelines.cli.app import app
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.lake.coverage_summary import DatasetSummary, denied, summary
 from pipelines.load.ahead import Ahead, ahead_of
+from pipelines.load.asking import LoadStopped
 from pipelines.load.fleet import current_fleet
 from pipelines.load.headline import headline, waits
 from pipelines.load.request import LoadRequest
@@ -21,6 +23,7 @@ from pipelines.load.run import run_load
 from pipelines.load.services import Services
 from pipelines.load.standing import AccountStanding, CallSeen, EndpointStanding, Standing, standing_of
 from pipelines.northbound.clock import ManualClock, SystemClock
+from pipelines.northbound.errors import QuotaExhausted
 from pipelines.owner_files import read_policy
 from pipelines.planning.cells import Cell
 from pipelines.planning.worth import FRESH_ORDER, past_cells, pieces
@@ -378,6 +381,44 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
     assert "wrong-secret" not in json.dumps(found)
     text = CliRunner().invoke(app, ["status"]).output
     assert found["answer"] in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("other_shape=stations", "Nothing is loaded yet: stations of demo failed at "),
+        ("deny=stations", "Nothing is loaded yet: stations of demo failed at "),
+        ("login_limited", "Nothing is loaded yet. demo can't log in before "),
+        ("empty_data=stations", "Nothing is loaded yet: the vendor lists no plant to demo. "),
+        ("unauthorized_plant=NE=33554785", "All is there up to "),
+    ],
+)
+def test_a_bad_first_day_is_explained(world: World, use: Callable[..., None], fault: str, said: str) -> None:
+    with Simulator(world, faults=parse_faults([fault])) as simulator:
+        use(simulator.base_url)
+        with suppress(LoadStopped, QuotaExhausted):
+            load(1, "plant_daily")
+        code, found = status()
+    assert found["answer"].startswith(said), found["answer"]
+    assert code == (0 if "All is there" in said else 1)
+    for error in found["last_errors"]:
+        assert error["words"] and error["todo"]
+
+
+def test_a_war_of_sessions_is_named_and_told(world: World, use: Callable[..., None], tmp_path: Path) -> None:
+    script = tmp_path / "tell.sh"
+    script.write_text('#!/bin/sh\nread -r text\necho "$PVMS_EVENT" >> "$(dirname "$0")/told"\n')
+    script.chmod(0o700)
+    with Simulator(world) as simulator:
+        use(simulator.base_url, further=f"PVMS_NOTIFY_COMMAND={script}\n")
+        load(1, "plant_hourly")
+    with Simulator(world, port=simulator.port, faults=parse_faults(["steal_session"])) as simulator:
+        for _ in range(3):
+            load(2, "plant_hourly")
+        _, found = status()
+    assert found["answer"].startswith("Another program logs in with demo and ends its sessions")
+    assert "1 plant periods are missing" in found["answer"]
+    assert "session_contested" in (tmp_path / "told").read_text().splitlines()
 
 
 def test_a_person_is_told_by_the_end_of_a_load(world: World, use: Callable[..., None], tmp_path: Path) -> None:

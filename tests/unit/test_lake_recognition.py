@@ -229,7 +229,4 @@ def test_plants_that_share_half_of_their_serial_numbers_seem_to_be_one() -> None
     rows = [("P", "S1"), ("P", "S2"), ("X", "S1"), ("X", "S2"), ("X", "null"), ("Y", "S2"), ("Y", "T1"), ("Y", "T2")]
     devices = pl.DataFrame(rows, schema=["plant_code", "device_sn"], orient="row")
     assert twins(devices) == [("P", "X", 2), ("P", "Y", 1), ("X", "Y", 1)]
-    assert twins(
-        devices.filter(pl.col("plant_code") != "X").vstack(devices[2:3]).filter(pl.col("device_sn") == "S1")
-    ) == [("P", "X", 1)]
     assert twins(devices.filter(pl.col("plant_code") == "Y")) == []
