@@ -159,6 +159,9 @@ def show(standing: "Standing") -> None:
         stdout.print(f"Plants that the vendor refuses: {', '.join(standing.refused_plants)}", markup=False)
     if standing.plants_without_zone:
         stdout.print(f"Plants without a time zone, not loaded: {', '.join(standing.plants_without_zone)}", markup=False)
+    if standing.plants_gone:
+        gone = ", ".join(standing.plants_gone)
+        stdout.print(f"Plants that are listed no more, not asked about (their data stay): {gone}", markup=False)
     age = standing.at - standing.last_data_at if standing.last_data_at else None
     stdout.print(
         f"Newest data came {moment(standing.last_data_at)}"

@@ -148,6 +148,8 @@ class Standing:
     plants: int
     devices: int
     plants_without_zone: tuple[str, ...]
+    plants_gone: tuple[str, ...]
+    """Plants that the latest lists lack: nothing is asked about them, their data stay."""
     listed_at: datetime | None
     quarantined: int
     unfolded_parts: int
@@ -242,6 +244,7 @@ def standing_of(
         plants=present.height,
         devices=listed(lake, "devices").height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
+        plants_gone=tuple(sorted(set(plants["plant_code"]) - set(present["plant_code"]))),
         listed_at=listed_at,  # type: ignore[arg-type]  # max() of any column
         quarantined=lake.read("quarantine", ["dataset"]).height,
         unfolded_parts=lake.pending_parts(),

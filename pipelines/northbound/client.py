@@ -298,7 +298,7 @@ class Client:
         patience = _Patience(tries=self.attempts - 1)
         while True:
             # Before each try: another process may have been refused while this one waited for its next.
-            denial = self.denials.current(self.account, known.name, self._clock.now())
+            denial = self.denials.stands(self.account, known.name, self._clock.now())
             if denial is not None:
                 self._session.explain(denial)
                 raise denial
@@ -341,9 +341,11 @@ class Client:
         allowance = self._allowance(known, self._clock.now(), purpose)
         if allowance.granted or (allowance.closed_by == "pause" and self._waited(allowance, patience, error)):
             return
-        raise QuotaExhausted(
+        rests = QuotaExhausted(
             error.message, next_at=allowance.next_at, code=error.code, endpoint=error.endpoint or known.name
-        ) from error
+        )
+        rests.why = allowance.sentence
+        raise rests from error
 
     def _note_busy(self, error: SystemBusy, patience: _Patience) -> None:
         self.ledger.note_busy(self.account, self._clock.now(), error.code, call_id=patience.call_id)

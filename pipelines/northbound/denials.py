@@ -6,6 +6,7 @@ so asks again; what it is answered with renews the memory or ends it.
 
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ from typing import Any, Final
 
 import filelock
 
-from pipelines.northbound.errors import PermissionDenied
+from pipelines.northbound.errors import PermissionDenied, QuotaExhausted
 
 ASKED_AGAIN_AFTER: Final = timedelta(days=1)
 """An administrator may have opened the endpoint meanwhile; one call a day finds out."""
+
+
+TURN: Final = timedelta(minutes=2)
+"""How long the one that asks again has for its call."""
+
+_ASKED_BY_ANOTHER: Final = "another process is asking whether this account may call it by now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,37 @@ class Denials:
     def __init__(self, path: Path) -> None:
         """Use that file; it comes into being with the first refusal."""
         self._path = path
+        self._me = uuid.uuid4().hex
 
     def current(self, account: str, endpoint: str, now: datetime) -> PermissionDenied | None:
         """The refusal that still stands, or None where a call may go out."""
         denial = self.known(account).get(endpoint)
         # One from the future was written under a wrong clock.
         return denial.error() if denial and denial.at <= now < denial.next_at else None
+
+    def stands(self, account: str, endpoint: str, now: datetime) -> PermissionDenied | QuotaExhausted | None:
+        """As :meth:`current`, for who would call now: of all that want to when the day is over, one goes first.
+
+        The others are told to wait until its call has ended, for TURN at most.
+        """
+        denial = self.known(account).get(endpoint)
+        if denial is None or denial.at > now:
+            return None
+        if now < denial.next_at:
+            return denial.error()
+        with self._changed() as entries:
+            entry = entries.get(_key(account, endpoint))
+            if entry is not None and entry["at"] == denial.at.isoformat():
+                turn = entry.get("turn")
+                if turn is not None and turn["of"] != self._me:
+                    until = datetime.fromisoformat(turn["until"])
+                    if now < until <= now + 2 * TURN:  # later only by a clock that was wrong
+                        error = QuotaExhausted(_ASKED_BY_ANOTHER, next_at=until, endpoint=endpoint)
+                        error.why = _ASKED_BY_ANOTHER
+                        return error
+                entry["turn"] = {"of": self._me, "until": (now + TURN).isoformat()}
+                return None
+        return self.current(account, endpoint, now)  # answered meanwhile
 
     def known(self, account: str) -> Mapping[str, Denial]:
         """What is refused to an account, by endpoint, also what is due to be asked again."""

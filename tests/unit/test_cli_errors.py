@@ -102,7 +102,7 @@ def test_a_range_that_ends_before_it_starts_is_2(folder: Path, command: str) -> 
 def test_before_the_first_load_the_next_step_is_said(folder: Path, command: list[str]) -> None:
     result = invoke(*command)
     assert result.exit_code == 1
-    assert "pvms load" in result.stderr
+    assert "pvms load" in result.output
     assert list(folder.iterdir()) == []
 
 

@@ -65,6 +65,7 @@ def standing(**other: Any) -> Standing:
         "plants": 1,
         "devices": 2,
         "plants_without_zone": (),
+        "plants_gone": (),
         "listed_at": NOW,
         "quarantined": 0,
         "unfolded_parts": 0,

@@ -162,6 +162,7 @@ WELL = Standing(
     plants=130,
     devices=800,
     plants_without_zone=(),
+    plants_gone=(),
     listed_at=NOW,
     quarantined=0,
     unfolded_parts=0,

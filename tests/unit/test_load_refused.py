@@ -10,8 +10,8 @@ import pytest
 from test_load_odd_answers import Handler, House, hours, plant
 
 from pipelines.load.refused import SharedRefusals, due_for_a_probe, read_refused, write_refused
-from pipelines.northbound.denials import Denials
-from pipelines.northbound.errors import PermissionDenied, PlantNotAuthorized
+from pipelines.northbound.denials import TURN, Denials
+from pipelines.northbound.errors import PermissionDenied, PlantNotAuthorized, QuotaExhausted
 
 NOW = datetime(2026, 6, 10, tzinfo=UTC)
 DAY = 86_400
@@ -207,3 +207,21 @@ def test_a_denied_endpoint_is_told_with_the_time_of_the_next_look(tmp_path: Path
     denials.lift("main", "getDevKpiDay")
     denials.forget("other")
     assert denials.known("main") == denials.known("other") == {}
+
+
+def test_of_all_that_would_ask_a_denied_endpoint_again_one_does(tmp_path: Path) -> None:
+    first, second = Denials(tmp_path / "denied.json"), Denials(tmp_path / "denied.json")
+    error = PermissionDenied("this account may not call it", code=401, endpoint="getDevKpiDay")
+    first.note("main", "getDevKpiDay", error, NOW)
+    asked = ("main", "getDevKpiDay")
+    assert isinstance(first.stands(*asked, NOW + timedelta(hours=23)), PermissionDenied)
+    due = NOW + timedelta(days=1)
+    assert first.stands(*asked, due) is None
+    assert first.stands(*asked, due + timedelta(seconds=5)) is None, "its second try"
+    waits = second.stands(*asked, due + timedelta(seconds=1))
+    assert isinstance(waits, QuotaExhausted) and waits.next_at == due + timedelta(seconds=5) + TURN
+    assert second.stands(*asked, due + timedelta(minutes=3)) is None, "the first has died"
+    first.note("main", "getDevKpiDay", error, due)
+    assert isinstance(second.stands(*asked, due + timedelta(minutes=1)), PermissionDenied), "refused once more"
+    first.lift(*asked)
+    assert second.stands(*asked, due + timedelta(minutes=1)) is None
