@@ -126,6 +126,7 @@ def test_nobody_waits_for_a_busy_system_when_the_quota_is_gone_anyway(
     with pytest.raises(errors.QuotaExhausted) as stopped:
         client.call("getAlarmList", {"stationCodes": "NE=1"}, why="w")
     assert isinstance(stopped.value.__cause__, errors.SystemBusy)
+    assert stopped.value.why is not None and "busy" in stopped.value.why, "no quota"
     assert stopped.value.next_at == clock.now() + timedelta(minutes=30)
     assert clock.slept == []
 
