@@ -344,7 +344,7 @@ class Client:
         rests = QuotaExhausted(
             error.message, next_at=allowance.next_at, code=error.code, endpoint=error.endpoint or known.name
         )
-        rests.why = allowance.sentence
+        rests.why = exhausted(allowance, known.name).why
         raise rests from error
 
     def _note_busy(self, error: SystemBusy, patience: _Patience) -> None:
