@@ -16,7 +16,7 @@ from assets.reconcile import reconcile
 from assets.recording import Context, RecordingListener, asset_key
 from assets.resources import Pvms
 from assets.transformed import record_models
-from assets.unfinished import declare_failed, forget, marked, unfinished
+from assets.unfinished import declare_failed, forget, marked, unfinished, without_a_word
 from pipelines.interrupts import keyboard_interrupts
 from pipelines.lake.errors import NoWarehouse
 from pipelines.lake.transform import TransformReport
@@ -64,7 +64,7 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
     request = request.request if isinstance(request, Part) else request
     home = pvms.settings.home
     left = unfinished(home)
-    declare_failed(context.instance, left)
+    declare_failed(context.instance, without_a_word(home))
     run_id = context.run.run_id
     # Dagster raises an exception of its own, which dbt, locks and thread pools don't recognise and so don't clean up
     # after; it takes KeyboardInterrupt for the same thing.

@@ -21,7 +21,7 @@ import dagster as dg
 from assets import jobs
 from assets.recording import TICK_TAG
 from assets.resources import Pvms
-from assets.unfinished import declare_failed, has_mark, unfinished
+from assets.unfinished import declare_failed, has_mark, without_a_word
 from pipelines.load.due import next_work
 from pipelines.load.request import WorkRequest
 from pipelines.load.request_table import requests_due
@@ -94,7 +94,7 @@ def build(pvms: Pvms, loading: dg.JobDefinition, loop: dg.JobDefinition) -> list
 
 def work_tick(instance: dg.DagsterInstance, pvms: Pvms, clock: Clock, machine: Clock) -> Tick:
     """Start the worker if its last run's note says so, or something that was asked for by dates; if none is at it."""
-    declare_failed(instance, unfinished(pvms.settings.home))
+    declare_failed(instance, without_a_word(pvms.settings.home))
     now = clock.now()
     full = lacks_room(pvms.settings.home)
     if full is not None:
@@ -116,7 +116,7 @@ def realtime_tick(instance: dg.DagsterInstance, pvms: Pvms, machine: Clock) -> T
     """Start the next loop if there is an inventory and none runs."""
     if next_work(pvms.settings.home) is None:
         return dg.SkipReason("Waits for the first run of the worker, which comes before the loop.")
-    declare_failed(instance, unfinished(pvms.settings.home))
+    declare_failed(instance, without_a_word(pvms.settings.home))
     full = lacks_room(pvms.settings.home)
     if full is not None:
         return dg.SkipReason(full)

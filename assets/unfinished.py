@@ -6,9 +6,11 @@ without finishing, so Dagster must not count it as running any more, and the war
 
 import fcntl
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,11 @@ from pipelines.load.request import UsageError
 from pipelines.load.services import state_dir
 
 SUFFIX: Final = ".lock"
+
+RAISED: Final = "an error"
+"""What the file holds of a run that raised an error, which Dagster is about to note by itself."""
+
+NOTED_WITHIN: Final = timedelta(minutes=1)
 
 
 @dataclass
@@ -41,7 +48,9 @@ def marked(home: Path, run_id: str) -> Iterator[Mark]:
         try:
             yield mark
         except BaseException:
-            if not mark.reads:
+            if mark.reads:
+                mark.path.write_text(RAISED, encoding="utf-8")
+            else:
                 mark.path.unlink(missing_ok=True)
             raise
         mark.path.unlink(missing_ok=True)
@@ -50,6 +59,19 @@ def marked(home: Path, run_id: str) -> Iterator[Mark]:
 def unfinished(home: Path) -> list[str]:
     """Ids of the runs that ended without finishing."""
     return [path.stem for path in sorted(_folder(home).glob(f"*{SUFFIX}")) if _is_held(path) is False]
+
+
+def without_a_word(home: Path) -> list[str]:
+    """Of these, the ones that Dagster will hear nothing of: no error of theirs is on its way to it."""
+    return [run_id for run_id in unfinished(home) if not _has_just_raised(_folder(home) / f"{run_id}{SUFFIX}")]
+
+
+def _has_just_raised(path: Path) -> bool:
+    try:
+        age = timedelta(seconds=time.time() - path.stat().st_mtime)
+        return timedelta() <= age < NOTED_WITHIN and path.read_text(encoding="utf-8") == RAISED
+    except FileNotFoundError:
+        return False
 
 
 def running(home: Path) -> list[str]:

@@ -17,7 +17,7 @@ from assets.code_server import Sources, code_server_of
 from assets.home import FOLDER_VARIABLE, use_dagster_home
 from assets.instance import open_instance
 from assets.reconcile import is_loaded, lines_of, reconcile
-from assets.unfinished import declare_failed, ui_lock, unfinished
+from assets.unfinished import declare_failed, ui_lock, without_a_word
 from pipelines.northbound.clock import SystemClock
 from pipelines.settings import Settings
 
@@ -58,7 +58,7 @@ def run_ui(settings: Settings, port: int, say: Callable[[str], None], *, locatio
     with ui_lock(settings.home):
         with open_instance(settings) as instance:
             # Runs that were killed would keep their places in the queue for ever.
-            declare_failed(instance, unfinished(settings.home))
+            declare_failed(instance, without_a_word(settings.home))
             if is_loaded(settings):
                 for line in lines_of(reconcile(settings, instance, SystemClock().now())):
                     say(line)
@@ -130,7 +130,7 @@ class KilledRuns:
         if now < self._next_look:
             return
         self._next_look = now + LOOK_EVERY_SECONDS
-        found = set(unfinished(self._settings.home)) - self._told
+        found = set(without_a_word(self._settings.home)) - self._told
         # A database that is busy too long must not end the UI: the next look tries again.
         with suppress(OperationalError):
             if found:

@@ -74,7 +74,7 @@ def _vacuum_now_and_then(services: Services) -> None:
     now = services.clock.now()
     if not stamp.exists() or now - datetime.fromisoformat(stamp.read_text(encoding="utf-8")) >= VACUUM_EVERY:
         services.lake.vacuum()
-        stamp.write_text(now.isoformat(), encoding="utf-8")
+        write_durably(stamp, now.isoformat().encode())
 
 
 def needs_build(services: Services, report: LoadReport) -> bool:

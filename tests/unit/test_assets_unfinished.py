@@ -1,13 +1,15 @@
 """Lock files of runs: who looks at any moment takes no run that works, or has just ended, for a killed one."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from assets.unfinished import marked, running, unfinished
+from assets.unfinished import marked, running, unfinished, without_a_word
 
 HOLDS = """
 import sys
@@ -52,6 +54,7 @@ def test_a_killed_one_is_told_and_one_that_works_is_not(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert (running(tmp_path), unfinished(tmp_path)) == ([], ["killed"])
+    assert without_a_word(tmp_path) == ["killed"]
 
 
 def test_one_that_fails_stays_only_once_it_may_have_read(tmp_path: Path) -> None:
@@ -60,3 +63,8 @@ def test_one_that_fails_stays_only_once_it_may_have_read(tmp_path: Path) -> None
             mark.reads = reads
             raise RuntimeError
     assert unfinished(tmp_path) == ["reads True"]
+    assert without_a_word(tmp_path) == [], "Dagster is about to note its error"
+    file = tmp_path / "state" / "runs" / "reads True.lock"
+    long_ago = time.time() - 120
+    os.utime(file, (long_ago, long_ago))
+    assert without_a_word(tmp_path) == ["reads True"], "it died before it could"
