@@ -157,4 +157,5 @@ def verdict(cost: "Cost") -> str:
     if not calls:
         return f"Nothing to do: {there}."
     when = "never, as a quota is zero" if days is None else "today" if days == 1 else f"in {days} days of quota"
-    return f"{calls:,} calls, done {when}; {there}. Real time and alarms have quotas of their own."
+    alone = " if nothing else is asked for meanwhile" if cost.alternatives and days != 1 else ""
+    return f"{calls:,} calls, done {when}{alone}; {there}. Real time and alarms have quotas of their own."

@@ -16,7 +16,7 @@ def summary_lines(report: LoadReport) -> list[str]:
     if report.failures and not report.rows and not report.completed:
         lines = []  # a row of zeros above what went wrong would look like a result
     if report.next_work_at is not None and not report.total_calls:
-        lines = ["Nothing is to be asked for now."]
+        lines = [] if report.failures else ["Nothing is to be asked for now."]
     if report.provisional or report.empty:
         lines.append(f"{_n(report.provisional, 'period')} provisional (to be read again), {report.empty:,} empty.")
     if report.suspect:
@@ -38,7 +38,7 @@ def summary_lines(report: LoadReport) -> list[str]:
             f"left{when}. The same command goes on from here; --wait paces itself until all is there."
         )
     lines += [f"Failed: {failure}" for failure in report.failures]
-    if report.next_work_at is not None:
+    if report.next_work_at is not None and (report.total_calls or not report.failures):
         lines.append(f"There may be more to do at {report.next_work_at:%Y-%m-%d %H:%M} UTC.")
     if report.published:
         lines.append("The warehouse is published.")

@@ -11,6 +11,7 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.doctor.probes import Subjects, probe_body, subjects_of
 from pipelines.lake.decode_flat import decode_devices, decode_plants
 from pipelines.load.fleet import Fleet, View, current_fleet
+from pipelines.load.obstacles import SEES_NO_PLANT
 from pipelines.load.services import Services
 from pipelines.load.standing import DOCTOR, login_stopped
 from pipelines.northbound.client import Answer, Client
@@ -30,6 +31,8 @@ from schemas.endpoints import READ_ENDPOINTS
 
 KNOWN_FOR: Final = timedelta(days=1)
 """An endpoint that has answered within a day isn't asked again: its calls are scarce."""
+
+_LATER: Final = "Run pvms doctor again then."
 
 SKEW_WARNS: Final = timedelta(minutes=1)
 
@@ -80,7 +83,7 @@ class Examination:
         try:
             for endpoint in READ_ENDPOINTS:
                 permissions.append(self._permission(endpoint))  # noqa: PERF401  what came before an error is kept
-        except (LoginRefused, SessionExpired) as error:
+        except (LoginRefused, SessionExpired, QuotaExhausted) as error:
             yield fail("login", error.message, error.advice, name)
         except NorthboundError as error:
             yield fail("connection", error.message, error.advice, name)
@@ -92,12 +95,19 @@ class Examination:
     def _login(self) -> Finding:
         if self.session_seen:
             return ok("login", f"the server at {self.account.base_url} accepts this account", self.account.name)
-        return warn(
-            "login",
-            "not tried: no endpoint could be asked now",
-            "Run pvms doctor again when the quota is free.",
-            self.account.name,
-        )
+        rest = self.client.allowance("stations")
+        if rest.closed_by in ("pause", "contested"):
+            when = f"until {rest.next_at:%Y-%m-%d %H:%M} UTC" if rest.next_at else "for now"
+            todo = "Give this warehouse an API account of its own." if rest.closed_by == "contested" else _LATER
+            return fail("login", f"not tried {when}: {rest.sentence}", todo, self.account.name)
+        if self.client.session.opens_at() is None and self._was_answered():
+            return ok("login", f"the server at {self.account.base_url} has accepted this account", self.account.name)
+        return warn("login", "not tried: no endpoint may be asked now, see below", _LATER, self.account.name)
+
+    def _was_answered(self) -> bool:
+        now = self.services.clock.now()
+        calls = self.client.ledger.calls(now - KNOWN_FOR, account=self.account.name)
+        return any(call.outcome in ("ok", "permission_denied") for call in calls)
 
     def _permission(self, endpoint: str) -> Finding:
         about = f"{self.account.name} {endpoint}"
@@ -114,6 +124,8 @@ class Examination:
         try:
             answer = self.client.call(endpoint, body, why=DOCTOR)
         except QuotaExhausted as error:
+            if error.endpoint == self.client.session.endpoint:
+                raise  # no login can be made, so nothing can be asked
             if known is not None:
                 return ok("permission", f"answered at {known:%Y-%m-%d %H:%M} UTC; {error.message} now", about)
             return warn("permission", f"not asked: {error.message}", error.advice, about)
@@ -126,6 +138,8 @@ class Examination:
         except SystemBusy as error:
             return warn("permission", f"not answered: {_said(error)}", error.advice, about)
         self._note(endpoint, answer)
+        if endpoint == "stations" and not answer.rows:
+            return warn("permission", "answers, but lists no plant: nothing can be loaded", SEES_NO_PLANT, about)
         return ok("permission", f"answers ({answer.rows} rows, {answer.ms:.0f} ms)", about)
 
     def _needed(self, endpoint: str) -> bool:

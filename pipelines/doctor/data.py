@@ -13,7 +13,7 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.lake.errors import LakeError, NoWarehouse
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
-from pipelines.lake.recognition import twins
+from pipelines.lake.recognition import alike, twins
 from pipelines.lake.store import Lake
 from pipelines.load.owner_names import unknown_names
 from pipelines.northbound.client import LEDGER_FILE, Client
@@ -60,10 +60,17 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
         yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
 
 
-def plants_twice(listed: pl.DataFrame) -> Iterator[Finding]:
-    """Plants that two accounts see and that are filed as two (columns of raw.devices, latest listings)."""
-    if listed.is_empty():
+def plants_twice(plants: pl.DataFrame, listed: pl.DataFrame) -> Iterator[Finding]:
+    """Plants that two accounts see and that are filed as two (raw.plants and raw.devices, latest listings)."""
+    if plants.is_empty() or listed.is_empty():
         return
+    for one, other in alike(plants, without=set(plants["plant_code"]) - set(listed["plant_code"])):
+        yield warn(
+            "plants",
+            f"{one} seems to be {other}: both have the same name, place and capacity, but the devices of {one} can't "
+            "be listed",
+            f"Let its owner allow API access to the account that lists {one}: then they become one by themselves.",
+        )
     for one, other, count in twins(listed):
         yield warn(
             "plants",
@@ -92,7 +99,7 @@ def policy_and_quotas(settings: Settings) -> Iterator[Finding]:
     if settings.policy_file is not None:
         try:
             policy = read_policy(settings.policy_file, settings)
-            yield ok("owner files", f"{settings.policy_file}: {_groups(len(policy.groups))}", about="policy")
+            yield ok("owner files", f"{settings.policy_file}: {_groups(len(policy.rules))}", about="policy")
         except SettingsError as error:
             yield fail("owner files", str(error), todo, about="policy")
     if settings.quotas_file is not None:

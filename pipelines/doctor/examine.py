@@ -13,7 +13,6 @@ from pipelines.lake.store import Lake
 from pipelines.load.plant_zones import resolve_zones
 from pipelines.load.services import Services
 from pipelines.northbound.errors import NorthboundError
-from pipelines.owner_files import OWNER_FILES
 from pipelines.settings import Settings, SettingsError, load_settings
 
 
@@ -65,7 +64,7 @@ def examine(*, offline: bool = False, retry_login: bool = False, ask_all: bool =
             if str(error) not in {each.text for each in owners}:
                 yield fail("account", str(error), "Correct the account's settings.")
     if settings.home.is_dir():
-        files_are_read = all(each.level == "ok" for each in owners if each.about in OWNER_FILES)
+        files_are_read = all(each.level == "ok" for each in owners)
         yield from _of_the_home(settings, live_plants, live_devices, look_at_names=files_are_read)
 
 
@@ -85,7 +84,7 @@ def _of_the_home(
         return
     yield from data.zones(plants if plants.height else live_plants)
     yield from data.devices(devices if devices.height else live_devices)
-    yield from data.plants_twice(devices)
+    yield from data.plants_twice(plants, devices)
     if look_at_names:
         yield from data.owner_names(settings, lake)
     yield from data.files(settings)

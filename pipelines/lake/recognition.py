@@ -21,6 +21,8 @@ import polars as pl
 LEAST_SHARE: Final = 0.5
 """Of the serial numbers of the plant that has fewer, so many must be in common: an inverter may have been moved."""
 
+_DESCRIPTION: Final = ["plant_name", "latitude", "longitude", "capacity"]
+
 NO_SERIALS: Final = frozenset({"", "null", "none", "n/a", "na", "-", "0", "unknown"})
 """Texts that servers put where they know no serial number."""
 
@@ -67,6 +69,18 @@ def twins(devices: pl.DataFrame) -> list[tuple[str, str, int]]:
     own = Counter(plant for plants in bearers.values() for plant in plants)
     common = Counter(pair for plants in bearers.values() for pair in combinations(sorted(plants), 2))
     return [(*pair, n) for pair, n in sorted(common.items()) if n >= LEAST_SHARE * min(own[each] for each in pair)]
+
+
+def alike(plants: pl.DataFrame, without: Collection[str]) -> list[tuple[str, str]]:
+    """Plants `without` devices, each with the one other plant that is described alike (columns of raw.plants).
+
+    That is a hint for people: two plants may stand side by side and be described alike.
+    """
+    described = plants.drop_nulls(_DESCRIPTION).group_by(_DESCRIPTION).agg(pl.col("plant_code").sort())
+    pairs = [codes for codes in described["plant_code"].to_list() if len(codes) == 2]
+    return sorted(
+        (one, other) for pair in pairs for one, other in (pair, pair[::-1]) if one in without and other not in without
+    )
 
 
 def recognise(

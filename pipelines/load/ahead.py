@@ -115,6 +115,8 @@ def _calls(dataset: str, periods: int, subjects: int) -> int:
     spec = DATASETS[dataset]
     endpoint = ENDPOINTS[spec.endpoint]
     seats = (endpoint.max_plants if spec.subject == "plant" else endpoint.max_devices) or 1
+    batches = -(-subjects // seats)
     if spec.window == "life":
-        return -(-subjects // seats)
-    return -(-periods // (seats * PERIODS_A_CALL[spec.window]))
+        return batches
+    # A call takes many subjects, but of one window; the periods spread over the subjects.
+    return batches * -(-periods // (subjects * PERIODS_A_CALL[spec.window]))

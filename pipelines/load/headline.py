@@ -25,6 +25,7 @@ class Wait:
     until: datetime
     calls: int
     days: int | None
+    closed_by: str | None = "window"
 
 
 def headline(standing: Standing) -> str:
@@ -48,18 +49,18 @@ def _about_the_work(standing: Standing) -> str:
     until = complete_until(standing)
     there = f"All is there up to {until}" if until else "All that was asked for is there"
     if refused:
-        there += f", but for {refused:,} plant periods that the vendor refuses"
+        names = ", ".join(sorted({each.dataset for each in standing.denied}))
+        there += f", but for {_n(refused, 'plant period')} that the vendor refuses ({names}): see below"
     if standing.doubted_until:
-        there += (
-            f"; {standing.periods.get('suspect', 0):,} plant periods were answered with nothing where data had been, "
-            f"and are asked again from {moment(standing.doubted_until)}"
-        )
+        doubted = _doubted(standing.periods.get("suspect", 0))
+        there += f"; {doubted}: asked again from {moment(standing.doubted_until)}"
     if standing.loading:
         return f"{there}; a load is running."
     rest = rest_sentence(standing.accounts)
     if rest:
         return f"{there}. {rest}"
-    if until and standing.settled_until and until < standing.settled_until:
+    open_plants = standing.plants - len(standing.refused_plants)
+    if until and standing.settled_until and until < standing.settled_until and open_plants > 0:
         return f"{there}; later days can be had, but nothing is asking: run pvms load."
     if standing.next_fresh_at:
         return f"{there}; next fresh data about {moment(standing.next_fresh_at)}."
@@ -71,10 +72,9 @@ def _missing(standing: Standing) -> str:
     open_to_us = {name for name in DATASETS if not _denied_everywhere(standing, name)}
     begun = sum(each.states.get("missing", 0) for each in standing.datasets if each.dataset in open_to_us)
     ahead = sum(each.periods for each in standing.ahead if each.dataset in open_to_us)
-    parts = [f"{begun:,} plant periods are missing"] if begun else []
-    if standing.doubted:
-        parts.append(f"{standing.doubted:,} plant periods were answered with nothing where data had been")
-    parts += [f"{ahead:,} periods of the past are wanted and not begun"] if ahead else []
+    parts = [f"{_n(begun, 'plant period')} {_be(begun)} missing"] if begun else []
+    parts += [_doubted(standing.doubted)] if standing.doubted else []
+    parts += [f"{_n(ahead, 'period')} of the past {_be(ahead)} wanted and not begun"] if ahead else []
     return ", ".join(parts)
 
 
@@ -108,6 +108,20 @@ def _about_what_is_missing(standing: Standing, left: str) -> str:
     return f"{_sentence(left, end='')}, {now} {wait}".strip()
 
 
+def _doubted(count: int) -> str:
+    return (
+        f"{_n(count, 'plant period')} {'was' if count == 1 else 'were'} answered with nothing at all, which is doubted"
+    )
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _sentence(text: str, end: str = ".") -> str:
     return f"{text[0].upper()}{text[1:]}{end}"
 
@@ -122,10 +136,8 @@ def _logins_closed_until(standing: Standing) -> datetime | None:
 def _wait_sentence(waiting: Sequence[Wait]) -> str:
     first = waiting[0]
     calls = sum(each.calls for each in waiting)
-    said = (
-        f"Waiting for quota: {first.dataset} goes on at {moment(first.until)} ({first.endpoint}); about {calls:,} "
-        f"call{'' if calls == 1 else 's'} left"
-    )
+    why = "Waiting for quota" if first.closed_by != "pace" else "Waiting, as the vendor refused calls as too frequent"
+    said = f"{why}: {first.dataset} goes on at {moment(first.until)} ({first.endpoint}); about {_n(calls, 'call')} left"
     longest = max(waiting, key=lambda each: each.days or 0)
     if not longest.days or longest.days == 1:
         return f"{said}."
@@ -153,7 +165,8 @@ def waits(standing: Standing) -> list[Wait]:
         if able and len(instants) == len(able):
             per_day = sum(entry.per_day for entry in able)
             days = -(-calls // per_day) if per_day else None
-            found.append(Wait(name, endpoint, min(instants), calls, days))
+            closed_by = min(able, key=lambda entry: entry.next_at or standing.at).closed_by
+            found.append(Wait(name, endpoint, min(instants), calls, days, closed_by))
     return sorted(found, key=lambda one: (one.until, one.days or 0))
 
 

@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import Final
 
 from pipelines.load.standing import AccountStanding, CallSeen, Standing
+from pipelines.northbound.errors import advice_after
 
 NEXT: Final = "Next: pvms load --from yesterday --to yesterday"
+
+THEN: Final = "Then: pvms load --from yesterday --to yesterday"
 
 NOTHING: Final = f"Nothing is loaded yet. {NEXT} (without an account: pvms demo)."
 
@@ -18,24 +21,27 @@ def before_the_first_data(standing: Standing) -> str:
         return f"The first load is running{f'; {listed}' if listed else ''}."
     rest = rest_sentence(standing.accounts)
     if rest:
-        return f"Nothing is loaded yet. {rest} Then: pvms load."
+        return f"Nothing is loaded yet. {rest} {THEN}."
     closed = [each for each in standing.accounts if each.login_opens_at is not None]
     last = standing.last_errors[-1] if standing.last_errors else None
     if closed and len(closed) == len(standing.accounts):
         why = f": {call_words(last)}" if last and last.endpoint == closed[0].login_endpoint else ""
         return (
             f"Nothing is loaded yet. {closed[0].account} can't log in before {moment(closed[0].login_opens_at)}{why}. "
-            "Then: pvms load."
+            f"{THEN}."
         )
+    denied = _denied_listing(standing)
+    if denied:
+        return denied
     if last is not None and (standing.last_call_at is None or last.at >= standing.last_call_at):
         return (
             f"Nothing is loaded yet: {last.endpoint} of {last.account} failed at {moment(last.at)}: "
-            f"{call_words(last)}. {last.todo} {NEXT}."
+            f"{call_words(last)}. {last.todo} {THEN if last.todo else NEXT}."
         )
     if standing.sees_no_plant and not standing.plants:
         return (
             f"Nothing is loaded yet: the vendor lists no plant to {', '.join(standing.sees_no_plant)}. {SEES_NO_PLANT} "
-            "Then: pvms load."
+            f"{THEN}."
         )
     if listed:
         return f"Nothing is loaded yet; {listed}. {NEXT}."
@@ -46,6 +52,20 @@ SEES_NO_PLANT: Final = (
     "The owners allow it in the FusionSolar app (Set Permissions > API Access), or the company's administrator binds "
     "plants to the API account."
 )
+
+
+def _denied_listing(standing: Standing) -> str:
+    """Whether no account may list plants; empty if one may."""
+    found = [(each, each.endpoint("stations")) for each in standing.accounts if each.login != "refused"]
+    denials = [(account, entry) for account, entry in found if entry is not None and entry.denied]
+    if not denials or len(denials) < len(found):
+        return ""
+    account, entry = denials[0]
+    again = f"Once it is open, pvms doctor --ask-all asks at once; else it is asked again from {moment(entry.next_at)}."
+    return (
+        f"Nothing is loaded yet: {account.account} may not list plants (stations, 401). "
+        f"{advice_after('permission_denied')} {again} {THEN}."
+    )
 
 
 def rest_sentence(accounts: Sequence[AccountStanding]) -> str:

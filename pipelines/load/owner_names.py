@@ -1,13 +1,14 @@
 """What the owner's files say that can't be so: names that nobody listed, words that a device contradicts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 import duckdb
 import polars as pl
 
 from pipelines.lake.store import Lake
-from pipelines.owner_files import read_devices_file, read_plants_file, read_targets_file, read_tariffs_file
+from pipelines.owner_files import read_devices_file, read_plants_file, read_policy, read_targets_file, read_tariffs_file
 from pipelines.settings import Settings
 
 SHOWN: Final = 5
@@ -31,6 +32,9 @@ def unknown_names(settings: Settings, lake: Lake) -> Iterator[str]:
         ("PVMS_TARGETS_FILE", read_targets_file(settings.targets_file)),
     ):
         yield from _said(variable, "plant", _words(frame, "plant_code") - plants)
+    for rule in read_policy(settings.policy_file, settings).rules:
+        strange = {each for each in rule.plants if not any(each == code or fnmatchcase(code, each) for code in plants)}
+        yield from _said(f"PVMS_POLICY_FILE, [groups.{rule.group.name}],", "plant", strange)
     devices = read_devices_file(settings.devices_file)
     listed = lake.read("devices").select("device_id", "device_sn")
     if devices.is_empty() or listed.is_empty():

@@ -109,7 +109,8 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
                     subject,
                     "warning",
                     f"{account.account} may not use {each.endpoint} (401). The company's administrator can open it: "
-                    "Northbound Management, Modify the API account, Basic APIs. The rest is loaded.",
+                    "Northbound Management, Modify the API account, Basic APIs."
+                    + ("" if each.endpoint in ("stations", "getDevList") else " The rest is loaded."),
                 )
             if each.refused_lately > EXPECTED_REFUSALS:
                 yield Trouble(
@@ -126,7 +127,8 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
             "plants",
             "warning",
             f"The vendor refuses {len(standing.refused_plants)} plant(s): {some}. Their owners can allow them in the "
-            "FusionSolar app (Set Permissions > API Access). The others are loaded.",
+            "FusionSolar app (Set Permissions > API Access)."
+            + (" The others are loaded." if standing.plants > len(standing.refused_plants) else ""),
         )
     if standing.busy_lately > EXPECTED_REFUSALS:
         yield Trouble(
@@ -152,11 +154,13 @@ def sign_of_life(standing: Standing, report: LoadReport | None) -> str:
     calls = sum(calls_left(standing).values())
     history = [each.endpoint("getDevHistoryKpi") for each in standing.accounts]
     free = sum(each.free for each in history if each)
+    if not standing.started:
+        return headline(standing)
     text = (
         f"{standing.plants} plants; {standing.rows_last_day:,} rows with {standing.calls_last_day:,} calls in a day; "
         f"{left:,} periods left (about {calls:,} calls); {free:,} history calls free now. {headline(standing)}"
     )
-    if report is not None and report.failures:
+    if report is not None and report.failures and not logins_refused(standing):
         text += f" Last failure: {report.failures[-1]}"
     return text
 

@@ -208,8 +208,11 @@ class Worker:
             if not allowance.granted:
                 until = allowance.next_at or now + REFUSED_FOR
                 self.closed_why[source.name] = exhausted(allowance, source.endpoint).why
-                # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
-                self._close(source, min(until, now + ASK_AGAIN) if reserved else until)
+                if reserved:
+                    # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
+                    unreserved = self.asker.allowance(source.endpoint, source.plants, lane=source.lane)
+                    until = min(until, max(now + ASK_AGAIN, unreserved.next_at or now))
+                self._close(source, until)
                 continue
             if self._looks_for_oldest(source, now, reserved):
                 return True

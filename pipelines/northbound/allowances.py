@@ -59,7 +59,7 @@ class Allowance:
 def exhausted(allowance: Allowance, endpoint: str) -> QuotaExhausted:
     """The error for a call that isn't granted."""
     error = QuotaExhausted(allowance.sentence, next_at=allowance.next_at, endpoint=endpoint)
-    error.why = allowance.sentence if allowance.closed_by in ("pause", "contested") else None
+    error.why = allowance.sentence if allowance.closed_by in ("pause", "contested", "pace") else None
     return error
 
 

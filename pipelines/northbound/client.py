@@ -435,7 +435,9 @@ class Client:
     def _learned(self, known: Endpoint, error: RateLimited, call_id: int) -> QuotaExhausted:
         now = self._clock.now()
         next_at = self.ledger.note_refusal(self.account, known.name, now, self.counts, call_id=call_id)
-        return QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint=known.name)
+        refusal = QuotaExhausted(error.message, next_at=next_at, code=error.code, endpoint=known.name)
+        refusal.why = f"the vendor refused a call as too frequent ({error.code})"
+        return refusal
 
     def _warn_of_policy(self, known: Endpoint) -> None:
         for finding in self.policy_findings():

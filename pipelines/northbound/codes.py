@@ -73,8 +73,8 @@ FAIL_CODES: Final[dict[int, str]] = {
     20200: "The system is busy. Try again later.",
     20400: (
         "The API account name or password is incorrect; or the account is locked; or the password "
-        "has expired; or the number of online sessions reaches the upper limit; or the third- "
-        "party system ID does not exist."
+        "has expired; or the number of online sessions reaches the upper limit; or the "
+        "third-party system ID does not exist."
     ),
     20403: "The API account login is restricted.",
     20604: "The time parameter is incorrect. The start time cannot be later than or equal to the end time.",

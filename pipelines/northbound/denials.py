@@ -47,7 +47,8 @@ class Denial:
     def error(self) -> PermissionDenied:
         """The refusal as it was, with the time from which it is asked again."""
         again = f"{self.message}; refused since {self.since:%Y-%m-%d %H:%M} UTC"
-        advice = f"{PermissionDenied.default_advice} It is asked again from {self.next_at:%Y-%m-%d %H:%M} UTC on."
+        advice = f"{PermissionDenied.default_advice} It is asked again from {self.next_at:%Y-%m-%d %H:%M} UTC on; "
+        advice += "once it is open, `pvms doctor --ask-all` asks at once."
         return PermissionDenied(again, code=self.code, endpoint=self.endpoint, advice=advice)
 
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from truth.inside import load_into
 
+from pipelines.doctor.data import plants_twice
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.work import run_work
@@ -187,6 +188,8 @@ def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plan
         load(settings, clock, "plant_daily", "device_daily")
         before = table(settings, "plants")
         assert before.height == 7, "nobody can know yet that two of them are one"
+        (found,) = plants_twice(before, table(settings, "devices"))
+        assert found.level == "warn" and found.text.startswith(f"{code} seems to be NE=")
         clock.advance(3 * 86_400)
         load(settings, clock, "plant_daily", "device_daily")
         clock.advance(86_400)
@@ -194,6 +197,7 @@ def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plan
         assert last.exit_code == 0, last
         assert last.refusals == []
     plants = table(settings, "plants")
+    assert list(plants_twice(plants, table(settings, "devices"))) == []
     assert plants.height == 6 and code not in plants["plant_code"].to_list()
     assert plants["retired_at"].null_count() == 6
     sightings = table(settings, "account_plants")

@@ -166,12 +166,12 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
         ),
         (
             standing(datasets=(dataset(suspect=7),), doubted_until=LATER),
-            "All is there up to 2026-06-09; 7 plant periods were answered with nothing where data had been, and are "
-            "asked again from 2026-06-10 14:05 UTC; next fresh",
+            "All is there up to 2026-06-09; 7 plant periods were answered with nothing at all, which is doubted: asked "
+            "again from 2026-06-10 14:05 UTC; next fresh",
         ),
         (
             standing(datasets=(dataset(suspect=7, calls_left=1),), doubted=3),
-            "3 plant periods were answered with nothing where data had been, and the quota allows calls now",
+            "3 plant periods were answered with nothing at all, which is doubted, and the quota allows calls now",
         ),
         (
             standing(accounts=(*REFUSED, account(endpoint("getDevHistoryKpi"), account="south"))),
@@ -211,7 +211,7 @@ FAILED = CallSeen(
         (
             {"last_errors": (FAILED,), "plants": 0},
             "Nothing is loaded yet: stations of north failed at 2026-06-10 12:00 UTC: HTTP 502 with text/html. Try "
-            "again later. Next: pvms load",
+            "again later. Then: pvms load",
         ),
         # Somebody has succeeded since.
         ({"last_errors": (replace(FAILED, at=NOW - timedelta(hours=1)),)}, "Nothing is loaded yet; 1 plants"),
@@ -369,7 +369,7 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
         load(2, "plant_daily", "plant_hourly")
         _, found = status()
         assert found["answer"].startswith("All is there up to ")
-        assert "but for 2 plant periods that the vendor refuses" in found["answer"]
+        assert "but for 2 plant periods that the vendor refuses (plant_hourly): see below" in found["answer"]
         assert "401" in found["denied"][0]["reason"]
         assert found["last_errors"][-1]["endpoint"] == "getKpiStationHour"
         assert "permission" in found["last_errors"][-1]["words"]
@@ -388,7 +388,7 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
     ("fault", "said"),
     [
         ("other_shape=stations", "Nothing is loaded yet: stations of demo failed at "),
-        ("deny=stations", "Nothing is loaded yet: stations of demo failed at "),
+        ("deny=stations", "Nothing is loaded yet: demo may not list plants (stations, 401). "),
         ("login_limited", "Nothing is loaded yet. demo can't log in before "),
         ("empty_data=stations", "Nothing is loaded yet: the vendor lists no plant to demo. "),
         ("unauthorized_plant=NE=33554785", "All is there up to "),
@@ -418,7 +418,7 @@ def test_a_war_of_sessions_is_named_and_told(world: World, use: Callable[..., No
             load(2, "plant_hourly")
         _, found = status()
     assert found["answer"].startswith("Another program logs in with demo and ends its sessions")
-    assert "1 plant periods are missing" in found["answer"]
+    assert "1 plant period is missing" in found["answer"]
     assert "session_contested" in (tmp_path / "told").read_text().splitlines()
 
 
