@@ -162,6 +162,32 @@ def test_policy_and_quotas_are_read_and_a_slip_in_them_is_said_once(world: World
     assert wrong.levels("account") == []
 
 
+def test_an_account_without_plants_is_no_account_that_is_well(world: World, folder: Path) -> None:
+    with Simulator(world, faults=parse_faults(["empty_data=stations"])) as simulator:
+        use(folder, simulator.base_url)
+        found = doctor()
+    assert found.one("permission", "stations")["level"] == "warn"
+    assert "API Access" in found.one("permission", "stations")["todo"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("login_limited", "called more often"), ("steal_session", "another program logs in")]
+)
+def test_a_login_that_can_not_be_made_now_fails_for_its_own_reason(
+    world: World, folder: Path, fault: str, words: str
+) -> None:
+    with Simulator(world, faults=parse_faults([fault])) as simulator:
+        use(folder, simulator.base_url)
+        doctor()
+        doctor()
+        found = doctor()
+    assert found.code == 1
+    assert found.one("login")["level"] == "fail"
+    if fault == "steal_session":
+        assert words in found.one("login")["text"]
+    assert not [each for each in found.findings if "spaced out" in each["text"] and each["check"] == "permission"]
+
+
 def test_a_page_in_place_of_the_login_is_asked_for_once(world: World, folder: Path) -> None:
     with Simulator(world, faults=parse_faults(["login_html"])) as simulator:
         use(folder, simulator.base_url)

@@ -1,6 +1,7 @@
 """`pvms status`: the answer in one sentence for each way in which nothing comes, and all of it as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +36,7 @@ from pipelines.simulator.world import World, build_world
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2, minutes=5)
 YESTERDAY = date(2026, 6, 9)
+EVER = (date(2000, 1, 1), date(2100, 1, 1))
 
 
 def dataset(name: str = "device_history", calls_left: int = 0, **states: int) -> DatasetSummary:
@@ -343,12 +345,13 @@ def test_what_lies_ahead_is_what_a_worker_would_ask_for(world: World, use: Calla
         now, fleet = services.clock.now(), current_fleet(services)
         policy = read_policy(settings.policy_file, settings)
         subjects = {name: list(fleet.subjects(name).values()) for name in FRESH_ORDER}
+        kinds = {each.id: each.device_type_id for each in subjects["device_history"]}
         wanted: dict[str, set[Cell]] = {name: set() for name in FRESH_ORDER}
         for piece in pieces(subjects, policy, now):
             wanted[piece.dataset].update(past_cells(piece, subjects[piece.dataset], policy, now))
         expected = {}
         for name, cells in wanted.items():
-            known = services.coverage.states(name, None, date(2000, 1, 1), date(2100, 1, 1))
+            known = services.coverage.states(name, None, *EVER)
             expected[name] = len([cell for cell in cells if (cell.subject, cell.period) not in known])
         found = {each.dataset: each for each in ahead_of(services.coverage.path, fleet, policy, now, None)}
     assert {name: found[name].periods if name in found else 0 for name in FRESH_ORDER} == expected
@@ -359,6 +362,15 @@ def test_what_lies_ahead_is_what_a_worker_would_ask_for(world: World, use: Calla
         "device_history"
     ]
     assert "wanted and not begun" in told["answer"]
+    # A call takes one day of a plant's hours, and three days of the devices of one type.
+    assert found["plant_hourly"].calls == found["plant_hourly"].periods > 30
+    missing = Counter(cell.subject for cell in wanted["device_history"]) - Counter(
+        cell.subject
+        for cell in wanted["device_history"]
+        if (cell.subject, cell.period) in services.coverage.states("device_history", None, *EVER)
+    )
+    assert len({kinds[one] for one in missing}) == len(missing), "one device of each type"
+    assert found["device_history"].calls == sum(-(-days // 3) for days in missing.values())
 
 
 def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(

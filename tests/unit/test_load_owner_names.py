@@ -76,3 +76,11 @@ def test_before_anything_is_listed_nobody_is_a_stranger(tmp_path: Path) -> None:
     file.write_text("plant_code,tilt\nNE=1,30\n", encoding="utf-8")
     settings = Settings(home=tmp_path, env_file=None, accounts=(), plants_file=file)
     assert list(unknown_names(settings, Lake(tmp_path))) == []
+
+
+def test_a_policy_that_names_nobody_is_told_by_group(settings: Settings) -> None:
+    path = settings.home / "policy.toml"
+    path.write_text("[groups.roofs]\nplants = ['NE=1', 'NE=9*', 'NE=?']\n", encoding="utf-8")
+    (found,) = unknown_names(replace(settings, policy_file=path), Lake(settings.home))
+    assert found.startswith("PVMS_POLICY_FILE, [groups.roofs], names plants that no account has ever listed")
+    assert found.endswith(": NE=9*")
