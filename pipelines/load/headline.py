@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pipelines.load.obstacles import before_the_first_data, login_sentence, logins_refused, moment, rest_sentence
+from pipelines.load.obstacles import (
+    before_the_first_data,
+    counted,
+    login_sentence,
+    logins_refused,
+    moment,
+    rest_sentence,
+)
 from pipelines.load.standing import Standing, complete_until
 from schemas.datasets import DATASETS
 
@@ -50,7 +57,7 @@ def _about_the_work(standing: Standing) -> str:
     there = f"All is there up to {until}" if until else "All that was asked for is there"
     if refused:
         names = ", ".join(sorted({each.dataset for each in standing.denied}))
-        there += f", but for {_n(refused, 'plant period')} that the vendor refuses ({names}): see below"
+        there += f", but for {counted(refused, 'plant period')} that the vendor refuses ({names})"
     if standing.doubted_until:
         doubted = _doubted(standing.periods.get("suspect", 0))
         there += f"; {doubted}: asked again from {moment(standing.doubted_until)}"
@@ -72,9 +79,9 @@ def _missing(standing: Standing) -> str:
     open_to_us = {name for name in DATASETS if not _denied_everywhere(standing, name)}
     begun = sum(each.states.get("missing", 0) for each in standing.datasets if each.dataset in open_to_us)
     ahead = sum(each.periods for each in standing.ahead if each.dataset in open_to_us)
-    parts = [f"{_n(begun, 'plant period')} {_be(begun)} missing"] if begun else []
+    parts = [f"{counted(begun, 'plant period')} {_be(begun)} missing"] if begun else []
     parts += [_doubted(standing.doubted)] if standing.doubted else []
-    parts += [f"{_n(ahead, 'period')} of the past {_be(ahead)} wanted and not begun"] if ahead else []
+    parts += [f"{counted(ahead, 'period')} of the past {_be(ahead)} wanted and not begun"] if ahead else []
     return ", ".join(parts)
 
 
@@ -109,17 +116,12 @@ def _about_what_is_missing(standing: Standing, left: str) -> str:
 
 
 def _doubted(count: int) -> str:
-    return (
-        f"{_n(count, 'plant period')} {'was' if count == 1 else 'were'} answered with nothing at all, which is doubted"
-    )
+    verb = "was" if count == 1 else "were"
+    return f"{counted(count, 'plant period')} {verb} answered with nothing at all, which is doubted"
 
 
 def _be(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _sentence(text: str, end: str = ".") -> str:
@@ -137,7 +139,8 @@ def _wait_sentence(waiting: Sequence[Wait]) -> str:
     first = waiting[0]
     calls = sum(each.calls for each in waiting)
     why = "Waiting for quota" if first.closed_by != "pace" else "Waiting, as the vendor refused calls as too frequent"
-    said = f"{why}: {first.dataset} goes on at {moment(first.until)} ({first.endpoint}); about {_n(calls, 'call')} left"
+    left = f"about {counted(calls, 'call')} left"
+    said = f"{why}: {first.dataset} goes on at {moment(first.until)} ({first.endpoint}); {left}"
     longest = max(waiting, key=lambda each: each.days or 0)
     if not longest.days or longest.days == 1:
         return f"{said}."

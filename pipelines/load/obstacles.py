@@ -16,7 +16,9 @@ NOTHING: Final = f"Nothing is loaded yet. {NEXT} (without an account: pvms demo)
 
 def before_the_first_data(standing: Standing) -> str:
     """Why nothing is loaded yet, and what to do: what stopped the first load, as far as the ledger knows."""
-    listed = f"{standing.plants} plants and {standing.devices} devices are listed" if standing.plants else ""
+    listed = ""
+    if standing.plants:
+        listed = f"{counted(standing.plants, 'plant')} and {counted(standing.devices, 'device')} are listed"
     if standing.loading:
         return f"The first load is running{f'; {listed}' if listed else ''}."
     rest = rest_sentence(standing.accounts)
@@ -102,6 +104,11 @@ def login_sentence(account: AccountStanding) -> str:
     """Since when an account's login isn't tried any more, why, and what to do."""
     since = f"refused since {moment(account.login_at)}" if account.login_at else "not possible"
     return f"Login of {account.account} {since}: {(account.login_words or '').rstrip('. ')}. {account.login_todo or ''}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: 1 call, 1,200 calls."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def moment(instant: datetime | None) -> str:

@@ -209,14 +209,17 @@ FAILED = CallSeen(
     [
         ({"accounts": (), "plants": 0}, "Nothing is loaded yet. Next: pvms load --from yesterday"),
         ({"loading": True, "plants": 0}, "The first load is running."),
-        ({"loading": True}, "The first load is running; 1 plants and 2 devices are listed."),
+        ({"loading": True}, "The first load is running; 1 plant and 2 devices are listed."),
         (
             {"last_errors": (FAILED,), "plants": 0},
             "Nothing is loaded yet: stations of north failed at 2026-06-10 12:00 UTC: HTTP 502 with text/html. Try "
             "again later. Then: pvms load",
         ),
         # Somebody has succeeded since.
-        ({"last_errors": (replace(FAILED, at=NOW - timedelta(hours=1)),)}, "Nothing is loaded yet; 1 plants"),
+        (
+            {"last_errors": (replace(FAILED, at=NOW - timedelta(hours=1)),)},
+            "Nothing is loaded yet; 1 plant and 2 devices",
+        ),
         ({"sees_no_plant": ("north",), "plants": 0}, "Nothing is loaded yet: the vendor lists no plant to north. The"),
         (
             {"accounts": (account(endpoint("stations", LATER, closed_by="pause")),), "last_errors": (FAILED,)},
@@ -381,7 +384,7 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
         load(2, "plant_daily", "plant_hourly")
         _, found = status()
         assert found["answer"].startswith("All is there up to ")
-        assert "but for 2 plant periods that the vendor refuses (plant_hourly): see below" in found["answer"]
+        assert "but for 2 plant periods that the vendor refuses (plant_hourly)" in found["answer"]
         assert "401" in found["denied"][0]["reason"]
         assert found["last_errors"][-1]["endpoint"] == "getKpiStationHour"
         assert "permission" in found["last_errors"][-1]["words"]
