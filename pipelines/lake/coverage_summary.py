@@ -35,7 +35,7 @@ group by dataset, reason order by dataset, count(*) desc
 
 
 _DOUBTFUL: Final = """
-select dataset, plant_code, period, min(extracted_at) from cell where state = 'suspect'
+select dataset, plant_code, period, min(extracted_at) from cell where state = 'suspect' and extracted_at is not null
 group by dataset, plant_code, period
 """
 

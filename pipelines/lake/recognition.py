@@ -7,7 +7,7 @@ has fewer, and more than with any other plant. What speaks against it: the accou
 another code in this very listing (an inverter that was moved makes no plant of two).
 
 A plant that was closed when it was first listed is filed without devices. If its devices turn out to be another plant's
-before anything was read of it, it is that plant.
+before anything was read of it, and both are described alike, it is that plant.
 """
 
 from collections import Counter, defaultdict
@@ -47,8 +47,6 @@ class Recognised:
     devices: dict[int, int] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
     """Plants that were recognised by serial numbers just now: code in the listing -> code of their rows."""
-    taken_back: dict[str, str] = field(default_factory=dict)
-    """Plants that turned out to be another that is filed: the code they were filed under -> that of the other."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Plant codes of the listing that can't be filed, with the reason."""
 
@@ -99,8 +97,7 @@ def recognise(
     without a device, of which nothing was ever read.
     """
     found = Recognised()
-    codes = plants["plant_code"].unique(maintain_order=True).to_list()
-    _recognise_plants(account, server, codes, devices, known, found, answered, bare)
+    _recognise_plants(account, server, plants, devices, known, found, answered, bare)
     _recognise_devices(account, server, devices, known, found)
     return found
 
@@ -108,7 +105,7 @@ def recognise(
 def _recognise_plants(
     account: str,
     server: str,
-    codes: Collection[str],
+    plants: pl.DataFrame,
     devices: pl.DataFrame,
     known: Known,
     found: Recognised,
@@ -121,7 +118,7 @@ def _recognise_plants(
     of_known = _serials_of(known.devices)
     new: list[str] = []
     filed_bare: dict[str, str] = {}
-    for code in codes:
+    for code in plants["plant_code"].unique(maintain_order=True).to_list():
         # A row without any sighting is of a home that is older than the sightings: then it was this account's.
         canonical = mine.get(code) or hosts.get(code) or (code if code in filed and code not in elsewhere else None)
         if canonical is None:
@@ -135,14 +132,17 @@ def _recognise_plants(
         else:
             found.plants[code] = canonical
     taken = set(found.plants.values())
+    descriptions, known_descriptions = _descriptions(plants), _descriptions(known.plants)
     for code in new:
         canonical = _by_serials(of_listing.get(code, frozenset()), of_known, taken)
-        if canonical is not None:
-            found.plants[code] = found.returned[code] = canonical
-            if code in filed_bare:
-                found.taken_back[filed_bare[code]] = canonical
-        elif code in filed_bare and filed_bare[code] not in taken:
+        if code in filed_bare and (
+            canonical is None or not descriptions[code][0] or descriptions[code] != known_descriptions[canonical]
+        ):
+            # A device that moved makes no plant of two that are filed.
+            canonical = None
             found.plants[code] = filed_bare[code]
+        elif canonical is not None:
+            found.plants[code] = found.returned[code] = canonical
         elif code in filed or code in taken:
             found.left_out[code] = (
                 "another plant's rows are filed under the same code, which came from another server or was in use "
@@ -157,6 +157,11 @@ def _recognise_plants(
             found.plants[code] = code
         if code in found.plants:
             taken.add(found.plants[code])
+
+
+def _descriptions(plants: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """Name, place and capacity by plant."""
+    return {row[0]: row[1:] for row in plants.select("plant_code", *_DESCRIPTION).iter_rows()}
 
 
 def _recognise_devices(account: str, server: str, devices: pl.DataFrame, known: Known, found: Recognised) -> None:

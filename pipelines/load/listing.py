@@ -18,6 +18,7 @@ from pipelines.load.landing import note_side_results
 from pipelines.load.plant_zones import keep_known_zones, resolve_zones
 from pipelines.load.request import Listener, LoadReport
 from pipelines.load.services import Services
+from pipelines.load.taken_back import bare_plants, take_back
 from pipelines.load.unfinished import KeptDevices, Unfinished
 from pipelines.northbound.errors import IncompleteList, PlantNotAuthorized
 from pipelines.northbound.ledger import FleetCounts
@@ -145,7 +146,7 @@ def _file(
     names = ("plants", "devices", "account_plants", "account_devices")
     known = Known(*(lake.read(name) for name in names))
     host = _host_of(services, account)
-    bare = _bare(services, known)
+    bare = bare_plants(services, known)
     found = recognise(account, host, plants, devices.rows, known, answered=devices.plants, bare=bare)
     _tell(report, listener, account, found, known)
     filed_plants = _under_filed_ids(plants, "plant_code", found.plants)
@@ -164,22 +165,7 @@ def _file(
     )
     # Last: it marks the listing as complete.
     merge_sightings(lake, "account_plants", account, host, found.plants, at)
-    _take_back(services, found)
-
-
-def _bare(services: Services, known: Known) -> set[str]:
-    """Filed plants that have no device, and of which nothing was ever read."""
-    without = set(known.plants["plant_code"]) - set(known.devices["plant_code"])
-    return {code for code in without if not services.coverage.has_rows(code)}
-
-
-def _take_back(services: Services, found: Recognised) -> None:
-    """Delete what was filed of plants that turned out to be others, if no account lists them so any more."""
-    listed = services.lake.read("account_plants").filter(pl.col("absent_since").is_null())["plant_code"]
-    for code in found.taken_back.keys() - set(listed):
-        for name in ("plants", "plant_versions"):
-            services.lake.update(name, lambda rows, code=code: rows.filter(pl.col("plant_code") != code))  # type: ignore[misc]
-        services.coverage.forget(code, {})
+    take_back(services, services.clock.now())
 
 
 def _under_filed_ids(rows: pl.DataFrame, column: str, filed: dict[str, str] | dict[int, int]) -> pl.DataFrame:

@@ -219,9 +219,8 @@ def standing_of(
     doubts = doubtful(coverage_file) if has_coverage else []
     zone_of = dict(plants.select("plant_code", "time_zone").drop_nulls().iter_rows())
     due = {
-        each: doubted_until(each.dataset, each.period, each.read_at, zone_of[each.plant_code])
+        each: doubted_until(each.dataset, each.period, each.read_at, zone_of.get(each.plant_code, "UTC"))
         for each in doubts
-        if each.plant_code in zone_of
     }
     doubted = [each for each, at in due.items() if at <= now]
     kinds = dict(lake.read("devices", ["device_id", "device_type_id"]).cast({"device_id": pl.String}).iter_rows())

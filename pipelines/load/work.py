@@ -182,6 +182,9 @@ class Worker:
             if until > now:
                 calls, cells = source.remaining(now, counted)
                 if calls:
+                    # It is looked again sooner than that, in case that calls end well and quicker than they may.
+                    opens = self.asker.allowance(source.endpoint, source.plants, lane=source.lane).next_at
+                    until = max(until, opens or until)
                     self.report.wait_for(Waiting(source.dataset, calls, cells, until, self.closed_why.get(source.name)))
         wake = self._wake()
         self.report.next_work_at = None if wake == NEVER else wake
@@ -208,11 +211,8 @@ class Worker:
             if not allowance.granted:
                 until = allowance.next_at or now + REFUSED_FOR
                 self.closed_why[source.name] = exhausted(allowance, source.endpoint).why
-                if reserved:
-                    # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
-                    unreserved = self.asker.allowance(source.endpoint, source.plants, lane=source.lane)
-                    until = min(until, max(now + ASK_AGAIN, unreserved.next_at or now))
-                self._close(source, until)
+                # What is reserved shrinks as fresh data come in, which the ledger can't know beforehand.
+                self._close(source, min(until, now + ASK_AGAIN) if reserved else until)
                 continue
             if self._looks_for_oldest(source, now, reserved):
                 return True

@@ -5,10 +5,12 @@ failCode (number or text)? Is it a success, and of the endpoint's shape? Whateve
 there is no way around that ends in an empty list.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -263,9 +265,18 @@ def _reason(envelope: _Envelope, hide: tuple[str, ...]) -> str | None:
     found = next((text for text in texts if isinstance(text, str) and text.strip()), None)
     if found is None:
         return None
+    return said_by_server(found, hide)
+
+
+def said_by_server(text: str, hide: tuple[str, ...]) -> str:
+    """A server's words for people: short, printable, without these secrets, also where JSON or a URL writes them
+    otherwise."""
     for secret in hide:
-        found = found.replace(secret, "***") if secret else found
-    return "".join(c if c.isprintable() else " " for c in found).strip()[:LONGEST_REASON]
+        forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+        forms |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+        for form in sorted(filter(None, forms), key=len, reverse=True):
+            text = text.replace(form, "***")
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:LONGEST_REASON]
 
 
 def _sentence(what: str, reason: str | None) -> str:

@@ -13,6 +13,7 @@ from pipelines.northbound.errors import (
     SystemBusy,
     WrongAddress,
 )
+from pipelines.northbound.judge import said_by_server
 from pipelines.northbound.oauth_errors import (
     SCOPE_ADVICE,
     UNSUPPORTED_GRANT_ADVICE,
@@ -28,7 +29,6 @@ ACCESS_LIFETIME: Final = timedelta(hours=1)
 LONGEST_LIFETIME: Final = timedelta(days=1)
 """An expires_in beyond this isn't believed."""
 
-LONGEST_REASON: Final = 200
 ENDPOINT: Final = "oauth_token"
 
 
@@ -90,7 +90,7 @@ def _refusal(reply: Reply, content: dict[str, Any], hide: tuple[str, ...]) -> No
     """The name of the error stands in `error` or, beside a number, in `error_description`; both are looked at."""
     said = [str(content[key]).strip() for key in ("error", "error_description") if content.get(key)]
     words = {text.lower() for text in said}
-    reason = _clean(": ".join(said), hide)
+    reason = said_by_server(": ".join(said), hide)
     if words & {"invalid_grant", "1110"}:
         return ConsentNeeded("the OAuth service doesn't take the grant (invalid_grant)", endpoint=ENDPOINT)
     if words & {"invalid_client", "unauthorized_client"}:
@@ -127,9 +127,3 @@ def _no_answer(reply: Reply) -> NorthboundError:
 
 def _odd_shape(what: str) -> BadAnswer:
     return BadAnswer(what, endpoint=ENDPOINT, transient=False)
-
-
-def _clean(text: str, hide: tuple[str, ...]) -> str:
-    for secret in hide:
-        text = text.replace(secret, "***") if secret else text
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:LONGEST_REASON]

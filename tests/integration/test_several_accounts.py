@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from truth.inside import load_into
 
 from pipelines.doctor.data import plants_twice
+from pipelines.load.refused import read_refused
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.work import run_work
@@ -176,8 +177,9 @@ def test_a_plant_that_vanishes_is_asked_about_no_more_is_retired_a_day_later_and
     assert newest is not None and newest > new_code_at, "its rows go on under the code that was seen first"  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plant_once_it_opens(
-    demo: World, tmp_path: Path
+    demo: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
     code, clock = demo.plants[1].code, ManualClock(NOW)
     opens = NOW + timedelta(hours=30)
@@ -191,6 +193,10 @@ def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plan
         (found,) = plants_twice(before, table(settings, "devices"))
         assert found.level == "warn" and found.text.startswith(f"{code} seems to be NE=")
         clock.advance(3 * 86_400)
+        if killed:
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr("pipelines.load.listing.take_back", interrupted)
+                load(settings, clock, "plant_daily", "device_daily")
         load(settings, clock, "plant_daily", "device_daily")
         clock.advance(86_400)
         last = load(settings, clock, "plant_daily", "device_daily", force=True)
@@ -210,6 +216,13 @@ def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plan
     assert code not in rows["plant_code"].to_list()
     with Services.open(settings, clock) as services:
         assert services.coverage.of_plant(code, "plant_daily") == []
+        assert read_refused(services.refused_file) == {}
+    assert code not in table(settings, "plant_versions")["plant_code"].to_list()
+
+
+def interrupted(*_: object) -> None:
+    """A process that ends just there."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ class Home:
         at: datetime = MONDAY,
         answered: bool = True,
         bare: Collection[str] = (),
+        name: str | None = None,
     ) -> Recognised:
         plants = sorted({plant for plant, _ in devices.values()})
         rows: list[dict[str, Any]] = [
@@ -56,7 +57,11 @@ class Home:
             }
             for one, (plant, sn) in (devices if answered else {}).items()
         ]
-        plant_rows = conformed(pl.DataFrame({"plant_code": plants}, schema={"plant_code": pl.String}), PLANT_LISTING)
+        described = pl.DataFrame(
+            {"plant_code": plants, "plant_name": [name] * len(plants)},
+            schema={"plant_code": pl.String, "plant_name": pl.String},
+        )
+        plant_rows = conformed(described, PLANT_LISTING)
         listed = pl.DataFrame(
             rows, schema={name: DEVICE_LISTING[name] for name in (rows[0] if rows else ["device_id"])}
         )
@@ -69,7 +74,9 @@ class Home:
         )
         merged = pl.concat([self.known.devices, conformed(filed, polars_schema(TABLES["devices"]))])
         filed_plants = conformed(
-            pl.DataFrame({"plant_code": list(found.plants.values())}, schema={"plant_code": pl.String}),
+            described.filter(pl.col("plant_code").is_in(list(found.plants))).with_columns(
+                pl.col("plant_code").replace(found.plants)
+            ),
             polars_schema(TABLES["plants"]),
         )
         self.known = Known(
@@ -200,20 +207,22 @@ def test_every_listing_files_each_id_once_and_says_the_same_again(
 
 
 def test_a_plant_that_was_closed_at_first_is_the_one_that_its_devices_turn_out_to_be() -> None:
-    home = Home()
-    home.list("a", {1: ("P", "S1"), 2: ("P", "S2")}, answered=False)
-    home.list("b", {11: ("X", "S1"), 12: ("X", "S2")})
-    assert set(home.known.plants["plant_code"]) == {"P", "X"}, "nobody could know"
     opened = {1: ("P", "S1"), 2: ("P", "S2")}
-    kept = home.list("a", opened)
-    assert (kept.plants, kept.taken_back) == ({"P": "P"}, {}), "rows of both are filed"
-    home = Home()
-    home.list("a", opened, answered=False)
-    home.list("b", {11: ("X", "S1"), 12: ("X", "S2")})
-    found = home.list("a", opened, bare={"P"})
-    assert found.plants == {"P": "X"} == found.returned == found.taken_back
+
+    def filed(name: str) -> Home:
+        home = Home()
+        home.list("a", opened, answered=False, name="Roof")
+        home.list("b", {11: ("X", "S1"), 12: ("X", "S2")}, name=name)
+        assert set(home.known.plants["plant_code"]) == {"P", "X"}, "nobody could know"
+        return home
+
+    assert filed("Roof").list("a", opened, name="Roof").plants == {"P": "P"}, "rows of both are filed"
+    assert filed("Barn").list("a", opened, bare={"P"}, name="Roof").plants == {"P": "P"}, "devices that were moved"
+    home = filed("Roof")
+    found = home.list("a", opened, bare={"P"}, name="Roof")
+    assert found.plants == {"P": "X"} == found.returned
     assert found.devices == {1: 11, 2: 12}
-    again = home.list("a", opened, bare={"P"})
+    again = home.list("a", opened, bare={"P"}, name="Roof")
     assert (again.plants, again.returned) == ({"P": "X"}, {})
 
 
@@ -222,7 +231,7 @@ def test_a_plant_that_opens_and_is_no_other_stays_what_it_was_filed_as() -> None
     home.list("a", {1: ("P", "S1"), 2: ("Q", "S2")}, answered=False)
     home.list("b", {11: ("X", "T1")})
     found = home.list("a", {1: ("P", "S1"), 2: ("Q", "S2")}, bare={"P", "Q"})
-    assert (found.plants, found.taken_back) == ({"P": "P", "Q": "Q"}, {})
+    assert found.plants == {"P": "P", "Q": "Q"}
 
 
 def test_plants_that_share_half_of_their_serial_numbers_seem_to_be_one() -> None:

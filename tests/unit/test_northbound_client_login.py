@@ -1,8 +1,11 @@
 """Login and token over real HTTP: one session, kept, renewed, refused."""
 
+import json
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from northbound_clients import BODY, DAY, Make, clock, make, outcomes, server
@@ -10,6 +13,7 @@ from northbound_loopback import RELOGIN, Loopback, Say, logged_in, refused, rows
 
 from pipelines.northbound import errors
 from pipelines.northbound.clock import ManualClock
+from pipelines.northbound.judge import said_by_server
 from pipelines.northbound.ledger import FleetCounts
 
 __all__ = ["clock", "make", "server"]
@@ -281,3 +285,13 @@ def test_a_logout_that_comes_too_late_is_no_error(server: Loopback, make: Make) 
     client.call(DAY, BODY, why="w")
     client.logout()
     assert outcomes(client)[-1] == ("logout", "ok")
+
+
+@pytest.mark.parametrize("secret", ['x"y', "pä1", 'pa"ss\\w ö&d', "a/b+c=d&e"])
+@pytest.mark.parametrize("write", [str, json.dumps, quote, quote_plus])
+def test_a_secret_that_a_server_quotes_is_hidden_however_it_is_written(
+    secret: str, write: Callable[[str], str]
+) -> None:
+    said = said_by_server(f"bad request: {write(secret)}!", (secret,))
+    assert write(secret).strip('"') not in said
+    assert "***" in said
