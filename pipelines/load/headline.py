@@ -66,8 +66,10 @@ def _about_the_work(standing: Standing) -> str:
     rest = rest_sentence(standing.accounts)
     if rest:
         return f"{there}. {rest}"
-    open_plants = standing.plants - len(standing.refused_plants)
-    if until and standing.settled_until and until < standing.settled_until and open_plants > 0:
+    if standing.plants and not standing.open_plants:
+        how = "their owners can allow them in the FusionSolar app (Set Permissions > API Access)"
+        return f"{there}. Every plant is refused: {how}."
+    if until and standing.settled_until and until < standing.settled_until:
         return f"{there}; later days can be had, but nothing is asking: run pvms load."
     if standing.next_fresh_at:
         return f"{there}; next fresh data about {moment(standing.next_fresh_at)}."

@@ -19,6 +19,7 @@ from pipelines.lake.paths import paths_of
 from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
 from pipelines.load.ahead import Ahead, ahead_of
+from pipelines.load.asking import account_of_key
 from pipelines.load.fleet import View, current_fleet
 from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.refused import read_refused
@@ -177,6 +178,11 @@ class Standing:
     disk_total_bytes: int
     warehouse_bytes: int
     published_at: datetime | None
+
+    @property
+    def open_plants(self) -> int:
+        """Plants that are listed and not refused to everybody."""
+        return self.plants - sum(not account_of_key(key) for key in self.refused_plants)
 
     @property
     def periods(self) -> Mapping[str, int]:

@@ -128,7 +128,7 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
             "warning",
             f"The vendor refuses {len(standing.refused_plants)} plant(s): {some}. Their owners can allow them in the "
             "FusionSolar app (Set Permissions > API Access)."
-            + (" The others are loaded." if standing.plants > len(standing.refused_plants) else ""),
+            + (" The others are loaded." if standing.open_plants > 0 else ""),
         )
     if standing.busy_lately > EXPECTED_REFUSALS:
         yield Trouble(

@@ -406,17 +406,20 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
         ("deny=stations", "Nothing is loaded yet: demo may not list plants (stations, 401). "),
         ("login_limited", "Nothing is loaded yet. demo can't log in before "),
         ("empty_data=stations", "Nothing is loaded yet: the vendor lists no plant to demo. "),
-        ("unauthorized_plant=NE=33554785", "All is there up to "),
+        (
+            "unauthorized_plant={plant}",
+            "All that was asked for is there, but for 1 plant period that the vendor refuses (plant_daily). Every",
+        ),
     ],
 )
 def test_a_bad_first_day_is_explained(world: World, use: Callable[..., None], fault: str, said: str) -> None:
-    with Simulator(world, faults=parse_faults([fault])) as simulator:
+    with Simulator(world, faults=parse_faults([fault.format(plant=world.plants[0].code)])) as simulator:
         use(simulator.base_url)
         with suppress(LoadStopped, QuotaExhausted):
             load(1, "plant_daily")
         code, found = status()
     assert found["answer"].startswith(said), found["answer"]
-    assert code == (0 if "All is there" in said else 1)
+    assert code == (1 if "Nothing is loaded" in said else 0)
     for error in found["last_errors"]:
         assert error["words"] and error["todo"]
 
