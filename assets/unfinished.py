@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -49,7 +49,9 @@ def marked(home: Path, run_id: str) -> Iterator[Mark]:
             yield mark
         except BaseException:
             if mark.reads:
-                mark.path.write_text(RAISED, encoding="utf-8")
+                # On a full disk the error itself is what counts.
+                with suppress(OSError):
+                    mark.path.write_text(RAISED, encoding="utf-8")
             else:
                 mark.path.unlink(missing_ok=True)
             raise

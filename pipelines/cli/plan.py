@@ -132,11 +132,9 @@ def advice(cost: "Cost", *, policy_file: Path | None = None) -> list[str]:
         setting = ""
         if way.key.startswith("freshness_"):
             days = way.key[-1]
-            setting = f" (PVMS_HISTORY_FRESHNESS_DAYS={days})"
-            if policy_file is not None:
-                setting = (
-                    f" (freshness_days = {days} in {policy_file}, or where no group sets it {setting.strip(' ()')})"
-                )
+            variable = f"PVMS_HISTORY_FRESHNESS_DAYS={days}"
+            in_policy = f"freshness_days = {days} in {policy_file}, or where that sets none " if policy_file else ""
+            setting = f" ({in_policy}{variable})"
         lines.append(f"Recommended for 5-minute data: {way.name}{setting}. {cost.recommended.reason}")
     return lines
 

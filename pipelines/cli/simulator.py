@@ -1,5 +1,6 @@
 """`pvms simulator`: a SmartPVMS on this machine, to develop against and to show with."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,6 +97,8 @@ def simulator(
             faults = parse_faults(fault or [])
             accounts = [Account.read(each) for each in account or []]
             world = build_world(fleet, seed, labels=labels, habits=parse_habits(habit or []))
+            named = faults.plants().union(*(each.plant_codes or () for each in accounts))
+            check_plants(named, [plant.code for plant in world.plants])
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -124,3 +127,14 @@ def simulator(
         return 0
 
     raise typer.Exit(guarded(command))
+
+
+def check_plants(named: Collection[str], there: Sequence[str]) -> None:
+    """A fault that strikes nobody would look like one that is borne well.
+
+    Raises:
+        ValueError: a plant is named that the fleet doesn't have.
+    """
+    strange = sorted(set(named) - set(there))
+    if strange:
+        raise ValueError(f"the fleet has no plant {', '.join(strange)}; it has {', '.join(there[:6])}, ...")

@@ -123,9 +123,9 @@ def quota_rows(standing: "Standing") -> list[dict[str, Any]]:
 
 def show(standing: "Standing") -> None:
     """Print the tables for a person."""
-    from pipelines.load.headline import gigabytes
-    from pipelines.load.obstacles import moment, rest_sentence, why_it_rests
+    from pipelines.load.obstacles import rest_sentence, why_it_rests
     from pipelines.load.room import forecast
+    from pipelines.load.words import counted, gigabytes, moment
 
     for title, rows in (
         ("Plant periods by state", coverage_rows(standing)),
@@ -176,10 +176,10 @@ def show(standing: "Standing") -> None:
         highlight=False,
     )
     if standing.doubted or standing.doubted_until:
+        later = f", the next from {moment(standing.doubted_until)}" if standing.doubted_until else ""
+        doubted = counted(standing.doubted, "plant period")
         stdout.print(
-            f"Suspect (answered with nothing where data had been): {standing.doubted} plant periods may be asked again "
-            f"now, the next from {moment(standing.doubted_until)}.",
-            highlight=False,
+            f"Suspect (answered with nothing at all): {doubted} may be asked again now{later}.", highlight=False
         )
     if standing.next_fresh_at:
         stdout.print(f"The next local day is over and settled about {moment(standing.next_fresh_at)}.", highlight=False)

@@ -11,12 +11,12 @@ from pipelines.doctor.findings import Finding, fail, ok, warn
 from pipelines.doctor.probes import Subjects, probe_body, subjects_of
 from pipelines.lake.decode_flat import decode_devices, decode_plants
 from pipelines.load.fleet import Fleet, View, current_fleet
-from pipelines.load.obstacles import SEES_NO_PLANT
 from pipelines.load.services import Services
 from pipelines.load.standing import DOCTOR, login_stopped
 from pipelines.northbound.client import Answer, Client
 from pipelines.northbound.clock import SystemClock
 from pipelines.northbound.errors import (
+    NO_PLANT_ADVICE,
     LoginRefused,
     NorthboundError,
     PermissionDenied,
@@ -139,7 +139,7 @@ class Examination:
             return warn("permission", f"not answered: {_said(error)}", error.advice, about)
         self._note(endpoint, answer)
         if endpoint == "stations" and not answer.rows:
-            return warn("permission", "answers, but lists no plant: nothing can be loaded", SEES_NO_PLANT, about)
+            return warn("permission", "answers, but lists no plant: nothing can be loaded", NO_PLANT_ADVICE, about)
         return ok("permission", f"answers ({answer.rows} rows, {answer.ms:.0f} ms)", about)
 
     def _needed(self, endpoint: str) -> bool:

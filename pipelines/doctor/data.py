@@ -16,6 +16,7 @@ from pipelines.lake.publish import open_published
 from pipelines.lake.recognition import alike, twins
 from pipelines.lake.store import Lake
 from pipelines.load.owner_names import unknown_names
+from pipelines.load.words import counted
 from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.owner_files import OWNER_FILES, read_policy, read_quotas
 from pipelines.settings import Settings, SettingsError
@@ -75,7 +76,8 @@ def plants_twice(plants: pl.DataFrame, listed: pl.DataFrame) -> Iterator[Finding
         yield warn(
             "plants",
             f"{one} and {other} seem to be one plant: devices of both bear the same serial numbers ({count})",
-            f"pvms forget --plant {other}: from the next load on its calls and rows go under {one}.",
+            f"Compare the two. If they are one, pvms forget --plant {other} deletes its rows, and from the next list "
+            f"on it is {one}; a device that was moved needs nothing.",
         )
 
 
@@ -99,7 +101,11 @@ def policy_and_quotas(settings: Settings) -> Iterator[Finding]:
     if settings.policy_file is not None:
         try:
             policy = read_policy(settings.policy_file, settings)
-            yield ok("owner files", f"{settings.policy_file}: {_groups(len(policy.rules))}", about="policy")
+            yield ok(
+                "owner files",
+                f"{settings.policy_file}: {counted(len(policy.rules), 'group')} beside the default",
+                about="policy",
+            )
         except SettingsError as error:
             yield fail("owner files", str(error), todo, about="policy")
     if settings.quotas_file is not None:
@@ -108,10 +114,6 @@ def policy_and_quotas(settings: Settings) -> Iterator[Finding]:
             yield ok("owner files", f"{settings.quotas_file} can be read", about="quotas")
         except SettingsError as error:
             yield fail("owner files", str(error), todo, about="quotas")
-
-
-def _groups(count: int) -> str:
-    return f"{count} group{'' if count == 1 else 's'} beside the default"
 
 
 def owner_names(settings: Settings, lake: Lake) -> Iterator[Finding]:

@@ -33,7 +33,6 @@ select dataset, coalesce(reason, ''), count(*), max(extracted_at) from cell wher
 group by dataset, reason order by dataset, count(*) desc
 """
 
-
 _DOUBTFUL: Final = """
 select dataset, plant_code, period, min(extracted_at) from cell where state = 'suspect' and extracted_at is not null
 group by dataset, plant_code, period
@@ -71,7 +70,7 @@ class Denied:
 
 
 class Doubtful(NamedTuple):
-    """A plant's period that was answered with nothing, though there had been data, and when it was read first."""
+    """A plant's period of which something was answered with nothing at all, and when the first of it was read."""
 
     dataset: str
     plant_code: str

@@ -136,10 +136,9 @@ def _recognise_plants(
     for code in new:
         canonical = _by_serials(of_listing.get(code, frozenset()), of_known, taken)
         if code in filed_bare and (
-            canonical is None or not descriptions[code][0] or descriptions[code] != known_descriptions[canonical]
+            canonical is None or not descriptions[code][0] or descriptions[code] != known_descriptions.get(canonical)
         ):
             # A device that moved makes no plant of two that are filed.
-            canonical = None
             found.plants[code] = filed_bare[code]
         elif canonical is not None:
             found.plants[code] = found.returned[code] = canonical

@@ -5,15 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pipelines.load.obstacles import (
-    before_the_first_data,
-    counted,
-    login_sentence,
-    logins_refused,
-    moment,
-    rest_sentence,
-)
+from pipelines.load.obstacles import before_the_first_data, login_sentence, logins_refused, rest_sentence
 from pipelines.load.standing import Standing, complete_until
+from pipelines.load.words import counted, gigabytes, moment
 from schemas.datasets import DATASETS
 
 ROOM_FACTOR: Final = 2
@@ -178,8 +172,3 @@ def waits(standing: Standing) -> list[Wait]:
 def disk_is_low(standing: Standing) -> bool:
     """Whether a build and a load's landing may fail for want of space."""
     return standing.disk_free_bytes < max(LEAST_FREE_BYTES, ROOM_FACTOR * standing.warehouse_bytes)
-
-
-def gigabytes(size: int) -> str:
-    """Bytes for people."""
-    return f"{size / 1e9:,.1f} GB"

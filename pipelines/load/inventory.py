@@ -17,7 +17,7 @@ from pipelines.load.refused import probe_refused
 from pipelines.load.request import Listener, LoadReport, Waiting
 from pipelines.load.services import Services
 from pipelines.load.unfinished import Unfinished
-from pipelines.northbound.errors import NorthboundError, QuotaExhausted
+from pipelines.northbound.errors import NO_PLANT_ADVICE, NorthboundError, QuotaExhausted
 
 INVENTORY_MAX_AGE: Final = timedelta(days=1)
 """Static data change only when plants change (reference 2.3); a day old is fresh enough not to spend calls on."""
@@ -163,8 +163,7 @@ def _report_gaps(report: LoadReport, fleet: Fleet) -> None:
     if fleet.plants.is_empty() and not fleet.without_zone:
         report.refuse(
             "inventory",
-            "this account sees no plant. The owners allow it in the FusionSolar app (Set Permissions > API Access), "
-            "or the company's administrator binds plants to the API account.",
+            f"this account sees no plant. {NO_PLANT_ADVICE}",
         )
     elif fleet.devices.is_empty() and fleet.plants.height and all(one.what != "devices" for one in report.refusals):
         report.refuse("devices", "none is listed for this account's plants, so nothing was asked about devices.")

@@ -146,7 +146,7 @@ def _file(
     names = ("plants", "devices", "account_plants", "account_devices")
     known = Known(*(lake.read(name) for name in names))
     host = _host_of(services, account)
-    bare = bare_plants(services, known)
+    bare = bare_plants(services, known.plants, known.devices)
     found = recognise(account, host, plants, devices.rows, known, answered=devices.plants, bare=bare)
     _tell(report, listener, account, found, known)
     filed_plants = _under_filed_ids(plants, "plant_code", found.plants)

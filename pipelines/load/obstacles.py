@@ -1,11 +1,11 @@
 """What stands in an account's way, in sentences: a refused login, a rest, a listing that did not come. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from pipelines.load.standing import AccountStanding, CallSeen, Standing
-from pipelines.northbound.errors import advice_after
+from pipelines.load.words import counted, moment
+from pipelines.northbound.errors import NO_PLANT_ADVICE, advice_after
 
 NEXT: Final = "Next: pvms load --from yesterday --to yesterday"
 
@@ -41,19 +41,11 @@ def before_the_first_data(standing: Standing) -> str:
             f"{call_words(last)}. {last.todo} {THEN if last.todo else NEXT}."
         )
     if standing.sees_no_plant and not standing.plants:
-        return (
-            f"Nothing is loaded yet: the vendor lists no plant to {', '.join(standing.sees_no_plant)}. {SEES_NO_PLANT} "
-            f"{THEN}."
-        )
+        names = ", ".join(standing.sees_no_plant)
+        return f"Nothing is loaded yet: the vendor lists no plant to {names}. {NO_PLANT_ADVICE} {THEN}."
     if listed:
         return f"Nothing is loaded yet; {listed}. {NEXT}."
     return NOTHING
-
-
-SEES_NO_PLANT: Final = (
-    "The owners allow it in the FusionSolar app (Set Permissions > API Access), or the company's administrator binds "
-    "plants to the API account."
-)
 
 
 def _denied_listing(standing: Standing) -> str:
@@ -104,13 +96,3 @@ def login_sentence(account: AccountStanding) -> str:
     """Since when an account's login isn't tried any more, why, and what to do."""
     since = f"refused since {moment(account.login_at)}" if account.login_at else "not possible"
     return f"Login of {account.account} {since}: {(account.login_words or '').rstrip('. ')}. {account.login_todo or ''}"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun: 1 call, 1,200 calls."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def moment(instant: datetime | None) -> str:
-    """An instant as people read it; what has not been is never."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "never"

@@ -13,7 +13,8 @@ import orjson
 
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import paths_of
-from pipelines.load.headline import LEAST_FREE_BYTES, ROOM_FACTOR, gigabytes
+from pipelines.load.headline import LEAST_FREE_BYTES, ROOM_FACTOR
+from pipelines.load.words import gigabytes
 
 LAST_FREE_BYTES: Final = LEAST_FREE_BYTES // 4
 """What a run under way leaves free at least: enough to fold what has landed and to publish once more."""

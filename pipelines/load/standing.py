@@ -157,7 +157,7 @@ class Standing:
     sees_no_plant: tuple[str, ...]
     """Accounts whose last list of plants was empty."""
     doubted: int
-    """Plant periods that were answered with nothing though there had been data, and may be asked again now."""
+    """Plant periods that were answered with nothing at all, and may be asked again now."""
     doubted_until: datetime | None
     """When the first of the others may be."""
     loading: bool

@@ -5,21 +5,21 @@ next listing finishes what a killed one began.
 """
 
 from datetime import datetime
+from typing import Final
 
 import polars as pl
 
-from pipelines.lake.recognition import Known
 from pipelines.load.asking import plant_of_key
 from pipelines.load.refused import read_refused, write_refused
 from pipelines.load.services import Services
 
-READ_BESIDE_COVERAGE: tuple[str, ...] = ("plant_realtime", "alarms")
+READ_BESIDE_COVERAGE: Final = ("plant_realtime", "alarms")
 """Tables with rows by plant that coverage doesn't count."""
 
 
-def bare_plants(services: Services, known: Known) -> set[str]:
-    """Filed plants that have no device, and of which nothing was ever read."""
-    found = set(known.plants["plant_code"]) - set(known.devices["plant_code"])
+def bare_plants(services: Services, plants: pl.DataFrame, devices: pl.DataFrame) -> set[str]:
+    """Filed plants (raw.plants) that have no device (raw.devices), and of which nothing was ever read."""
+    found = set(plants["plant_code"]) - set(devices["plant_code"])
     found = {code for code in found if not services.coverage.has_rows(code)}
     for name in READ_BESIDE_COVERAGE if found else ():
         there = services.lake.read(name, ["plant_code"], where=pl.col("plant_code").is_in(sorted(found)))
@@ -36,8 +36,9 @@ def take_back(services: Services, now: datetime) -> None:
     lake = services.lake
     seen = lake.read("account_plants", ["account_plant_code", "plant_code"])
     elsewhere = set(seen["account_plant_code"]) - set(seen["plant_code"])
-    known = Known(*(lake.read(name) for name in ("plants", "devices", "account_plants", "account_devices")))
-    gone = elsewhere & bare_plants(services, known)
+    if not elsewhere:
+        return
+    gone = elsewhere & bare_plants(services, lake.read("plants", ["plant_code"]), lake.read("devices", ["plant_code"]))
     for code in sorted(gone):
         services.coverage.forget(code, {})
     if gone:

@@ -14,12 +14,13 @@ from filelock import FileLock, Timeout
 
 from pipelines.lake.durable import write_durably
 from pipelines.lake.paths import HomePaths, paths_of
-from pipelines.load.headline import calls_left, disk_is_low, gigabytes, headline
+from pipelines.load.headline import calls_left, disk_is_low, headline
 from pipelines.load.notify import Event, Severity, notify
-from pipelines.load.obstacles import login_sentence, logins_refused, moment, why_it_rests
+from pipelines.load.obstacles import login_sentence, logins_refused, why_it_rests
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
 from pipelines.load.standing import Standing, standing_of
+from pipelines.load.words import gigabytes, moment
 from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.settings import Settings
 
@@ -148,14 +149,13 @@ def troubles(standing: Standing, now: datetime, freshness: timedelta = ONCE_A) -
 
 def sign_of_life(standing: Standing, report: LoadReport | None) -> str:
     """The daily summary: plants, rows since yesterday, what is left, what the quota leaves."""
-    states = standing.periods
-    left = states.get("missing", 0) + standing.doubted
+    if not standing.started:
+        return headline(standing)
+    left = standing.periods.get("missing", 0) + standing.doubted
     left += sum(each.periods for each in standing.ahead)
     calls = sum(calls_left(standing).values())
     history = [each.endpoint("getDevHistoryKpi") for each in standing.accounts]
     free = sum(each.free for each in history if each)
-    if not standing.started:
-        return headline(standing)
     text = (
         f"{standing.plants} plants; {standing.rows_last_day:,} rows with {standing.calls_last_day:,} calls in a day; "
         f"{left:,} periods left (about {calls:,} calls); {free:,} history calls free now. {headline(standing)}"

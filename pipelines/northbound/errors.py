@@ -188,6 +188,13 @@ class PlantNotAuthorized(NorthboundError):
     )
 
 
+NO_PLANT_ADVICE: Final = (
+    "The owners allow it in the FusionSolar app (Set Permissions > API Access), or the company's administrator binds "
+    "plants to the API account."
+)
+"""Where an account's list of plants is empty: a success, and no error."""
+
+
 class RateLimited(NorthboundError):
     """407 and 20618: this account has called this endpoint too often. Never repeated within a call."""
 

@@ -211,6 +211,12 @@ class Faults:
                 if one.renamed is not None and name != "vanish_plant":
                     raise ValueError(f"{name} takes no as")
 
+    def plants(self) -> frozenset[str]:
+        """Codes of the plants that the faults name."""
+        return frozenset(
+            one.subject for name in ("unauthorized_plant", "vanish_plant") for one in _spans(name, getattr(self, name))
+        )
+
     def rules(self) -> dict[str, tuple[When, ...]]:
         """When each fault that strikes single requests does so, short forms included."""
         found: dict[str, tuple[When, ...]] = {}

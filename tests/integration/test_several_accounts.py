@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from truth.inside import load_into
 
 from pipelines.doctor.data import plants_twice
+from pipelines.load.forget import Forgetting, forget
 from pipelines.load.refused import read_refused
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
@@ -218,6 +219,31 @@ def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plan
         assert services.coverage.of_plant(code, "plant_daily") == []
         assert read_refused(services.refused_file) == {}
     assert code not in table(settings, "plant_versions")["plant_code"].to_list()
+
+
+def test_a_plant_that_was_filed_twice_is_one_after_what_doctor_says(demo: World, tmp_path: Path) -> None:
+    code, clock = demo.plants[1].code, ManualClock(NOW)
+    closed = f"{code},account=north,until={NOW + timedelta(hours=30):%Y-%m-%dT%H:%M:%SZ}"
+    logins = [login("north"), login("south", [code], id_offset=7_000_000)]
+    with Simulator(demo, clock=clock, faults=Faults(unauthorized_plant={closed}), accounts=logins) as simulator:
+        settings = settings_of(tmp_path, simulator, "north", "south")
+        load(settings, clock, "plant_daily")
+        clock.advance(3 * 86_400)
+        with pytest.MonkeyPatch.context() as earlier:
+            # As a version did that took no plant back.
+            earlier.setattr("pipelines.load.listing.bare_plants", lambda *_: set())
+            load(settings, clock, "plant_daily", "device_daily", force=True)
+        (found,) = plants_twice(table(settings, "plants"), table(settings, "devices"))
+        assert "seem to be one plant" in found.text
+        gone = found.todo.partition("--plant ")[2].split()[0]
+        with Services.open(settings, clock) as services:
+            forget(services, Forgetting(gone))
+        clock.advance(2 * 86_400)
+        assert load(settings, clock, "plant_daily", "device_daily", force=True).exit_code == 0
+    plants = table(settings, "plants")
+    assert plants.height == 6 and gone not in plants["plant_code"].to_list()
+    assert list(plants_twice(plants, table(settings, "devices"))) == []
+    assert table(settings, "devices").height == len(demo.devices)
 
 
 def interrupted(*_: object) -> None:

@@ -1,6 +1,7 @@
 """Whether a listed plant or device is one that is known: by its ids, by serial numbers, and by what speaks against."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -239,3 +240,11 @@ def test_plants_that_share_half_of_their_serial_numbers_seem_to_be_one() -> None
     devices = pl.DataFrame(rows, schema=["plant_code", "device_sn"], orient="row")
     assert twins(devices) == [("P", "X", 2), ("P", "Y", 1), ("X", "Y", 1)]
     assert twins(devices.filter(pl.col("plant_code") == "Y")) == []
+
+
+def test_a_plant_whose_filing_was_cut_off_between_devices_and_plants_stops_no_listing() -> None:
+    home = Home()
+    home.list("a", {1: ("P", "S1")}, answered=False, name="Roof")
+    home.list("b", {11: ("X", "S1")}, name="Roof")
+    home.known = replace(home.known, plants=home.known.plants.filter(pl.col("plant_code") != "X"))
+    assert home.list("a", {1: ("P", "S1")}, bare={"P"}, name="Roof").plants == {"P": "P"}

@@ -9,11 +9,14 @@ from typing import Any
 import orjson
 import pytest
 from simulator_desk import DAY_MS, NOW, NOW_MS, Desk, SmallWorld, logged_in
+from typer.testing import CliRunner
 
-from pipelines.simulator.faults import Faults, describe_faults, parse_faults
+from pipelines.cli.app import app
+from pipelines.simulator.faults import Faults, FaultState, describe_faults, parse_faults
 from pipelines.simulator.flow import FlowControl
 from pipelines.simulator.sessions import LOCK_SECONDS
 from pipelines.simulator.strikes import When
+from pipelines.simulator.view import Account
 
 PAGE = {"pageNo": 1}
 STRIKE_FIELDS = [item.name for item in fields(Faults) if item.metadata.get("strike")]
@@ -442,3 +445,28 @@ def test_plants_vanish_and_return_under_the_same_or_another_code() -> None:
     assert seen == [["NE=0", "NE=1", "NE=2"], ["NE=2"], ["NE=11", "NE=22"], ["NE=0", "NE=11", "NE=22"]]
     assert answered == [["NE=0", "NE=1", "NE=2"], ["NE=2"], ["NE=11", "NE=22"], ["NE=0", "NE=11", "NE=22"]]
     assert owners == [set(codes) for codes in seen]
+
+
+def test_what_is_closed_to_one_account_is_open_to_the_others() -> None:
+    state = FaultState(parse_faults(["deny=getDevList,account=north", "unauthorized_plant=NE=1,account=north"]))
+    assert state.denied("getDevList", 0.0, "north") and not state.denied("getDevList", 0.0, "south")
+    assert (state.closed_plants(0.0, "north"), state.closed_plants(0.0, "south")) == ({"NE=1"}, frozenset())
+    vanished = FaultState(parse_faults(["vanish_plant=NE=1,account=north", "vanish_plant=NE=2"]))
+    assert vanished.listing(0.0, "north").hidden == {"NE=1", "NE=2"}
+    assert vanished.listing(0.0, "south").hidden == {"NE=2"}
+    assert vanished.faults.plants() == {"NE=1", "NE=2"}
+
+
+def test_a_further_account_is_read_as_it_is_written() -> None:
+    assert Account.read("north:secret") == Account("north", "secret")
+    south = Account.read("south:s=1:2,plants=NE=1+NE=2,offset=7")
+    assert south == Account("south", "s=1:2", frozenset({"NE=1", "NE=2"}), 7)
+    for wrong in ("north", ":secret", "north:", "north:secret,offset=far", "north:secret,plant=NE=1"):
+        with pytest.raises(ValueError, match=r"--account is written USER:PASSWORD"):
+            Account.read(wrong)
+
+
+def test_a_plant_that_the_fleet_does_not_have_is_said_and_not_passed_over() -> None:
+    wrong = CliRunner().invoke(app, ["simulator", "--fleet", "single", "--fault", "vanish_plant=NE=7"])
+    assert wrong.exit_code == 2
+    assert "the fleet has no plant NE=7" in wrong.output
