@@ -84,10 +84,11 @@ def document(standing: "Standing") -> dict[str, Any]:
 
 
 def coverage_rows(standing: "Standing") -> list[dict[str, Any]]:
-    """A row per dataset: first and last period, and how many plant periods are in each state."""
+    """A row per dataset: first and last period, how many plant periods are in each state, and what is to come."""
     from pipelines.load.headline import calls_left
 
     left, ahead = calls_left(standing), {each.dataset: each.periods for each in standing.ahead}
+    due = {each.dataset: each.periods for each in standing.due}
     return [
         {
             "dataset": each.dataset,
@@ -97,6 +98,7 @@ def coverage_rows(standing: "Standing") -> list[dict[str, Any]]:
             "rows": each.rows,
             **{state: each.states.get(state, 0) for state in ("final", "provisional", "missing", "empty")},
             **{state: each.states.get(state, 0) for state in ("suspect", "denied")},
+            "due": due.get(each.dataset, 0),
             "not_begun": ahead.get(each.dataset, 0),
             "calls_left": left.get(each.dataset, 0),
         }

@@ -1,7 +1,11 @@
-"""What the policy wants of the past that no load has got to yet: counted, not planned, so that looking stays quick."""
+"""What the policy wants that no load has got to yet: counted, not planned, so that looking stays quick.
+
+Of the past, which no load begins before its turn; and of the last days, which a load without dates asks for first.
+"""
 
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,6 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipelines.load.fleet import Fleet
+from pipelines.load.looks import EVER, NEVER, FreshLook
+from pipelines.load.services import Services
 from pipelines.planning.calendar import Period, first_of
 from pipelines.planning.cells import Subject, period_of
 from pipelines.planning.policy import Policy
@@ -22,7 +28,7 @@ PERIODS_A_CALL: Final = {"range": 3, "day": 1, "month": 30, "year": 12}
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A dataset's periods (of devices or plants) that are wanted and unknown to coverage, and about how many calls."""
+    """A dataset's periods (of devices or plants) that are wanted and not begun, and about how many calls they take."""
 
     dataset: str
     periods: int
@@ -61,6 +67,35 @@ def ahead_of(coverage_file: Path, fleet: Fleet, policy: Policy, now: datetime, o
         if periods:
             found.append(Ahead(dataset, periods, calls))
     return found
+
+
+def due_of(
+    services: Services, fleet: Fleet, policy: Policy, now: datetime, closed: Collection[str] = ()
+) -> tuple[list[Ahead], datetime | None]:
+    """Count what has come due of the last days and wasn't read since, by dataset; and when the next days come due.
+
+    What coverage calls missing, doubted or refused is left out: that is counted there. So are `closed` plants.
+    """
+    found, instants = [], [NEVER]
+    for dataset in FRESH_ORDER:
+        subjects = {key: each for key, each in fleet.subjects(dataset).items() if each.plant_code not in closed}
+        look = FreshLook(services, dataset, subjects, policy)
+        cells = look.todo((EVER.date(), NEVER.date()), now, keep=False)
+        instants.append(look.next_look(now))
+        if not cells:
+            continue
+        periods = [cell.period for cell in cells]
+        known = services.coverage.not_final(dataset, min(periods), max(periods))
+        kinds: dict[int | None, Counter[str]] = {}
+        for cell in cells:
+            entry = known.get((cell.subject, cell.period))
+            if entry is None or entry.state in ("provisional", "empty"):
+                kinds.setdefault(subjects[cell.subject].device_type_id, Counter())[cell.subject] += 1
+        if kinds:
+            calls = sum(_calls(dataset, own.total(), len(own)) for own in kinds.values())
+            found.append(Ahead(dataset, sum(own.total() for own in kinds.values()), calls))
+    soonest = min(instants)
+    return found, soonest if soonest < NEVER else None
 
 
 def _limits(

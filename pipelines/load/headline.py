@@ -1,6 +1,7 @@
 """The answer to "why is nothing coming, and when will it come?", in one sentence. Pure: from a standing alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -63,8 +64,9 @@ def _about_the_work(standing: Standing) -> str:
     if standing.plants and not standing.open_plants:
         how = "their owners can allow them in the FusionSolar app (Set Permissions > API Access)"
         return f"{there}. Every plant is refused: {how}."
-    if until and standing.settled_until and until < standing.settled_until:
-        return f"{there}; later days can be had, but nothing is asking: run pvms load."
+    due = _due(standing)
+    if due:
+        return f"{there}{due}"
     if standing.next_fresh_at:
         return f"{there}; next fresh data about {moment(standing.next_fresh_at)}."
     return f"{there}."
@@ -81,17 +83,36 @@ def _missing(standing: Standing) -> str:
     return ", ".join(parts)
 
 
+def _due(standing: Standing) -> str:
+    """What has come due of the last days, and why it isn't read; empty if nothing has."""
+    due = sum(each.periods for each in standing.due if not _denied_everywhere(standing, each.dataset))
+    if not due:
+        return ""
+    waiting = waits(standing, _due_calls(standing))
+    if waiting and not _askable(standing, _due_calls(standing)):
+        return f". {_wait_sentence(waiting)}"
+    said = f"; {counted(due, 'period')} of the last days {_be(due)} due"
+    return f"{said}, but nothing is asking: run pvms load."
+
+
 def _denied_everywhere(standing: Standing, dataset: str) -> bool:
     entries = [one.endpoint(DATASETS[dataset].endpoint) for one in standing.accounts]
     return bool(entries) and all(entry is not None and entry.denied for entry in entries)
 
 
 def calls_left(standing: Standing) -> dict[str, int]:
-    """About how many calls are left for each dataset: for what is missing, and for what no load has got to yet."""
-    left = {each.dataset: each.calls_left for each in standing.datasets}
-    for each in standing.ahead:
-        left[each.dataset] = left.get(each.dataset, 0) + each.calls
-    return {name: calls for name, calls in left.items() if calls}
+    """About how many calls are left for each dataset: for what is missing or due, and for what no load has begun."""
+    return dict(Counter(_missing_calls(standing)) + Counter(_due_calls(standing)))
+
+
+def _missing_calls(standing: Standing) -> Mapping[str, int]:
+    left = Counter({each.dataset: each.calls_left for each in standing.datasets})
+    left.update({each.dataset: each.calls for each in standing.ahead})
+    return +left
+
+
+def _due_calls(standing: Standing) -> Mapping[str, int]:
+    return {each.dataset: each.calls for each in standing.due}
 
 
 def _about_what_is_missing(standing: Standing, left: str) -> str:
@@ -101,11 +122,11 @@ def _about_what_is_missing(standing: Standing, left: str) -> str:
     closed = _logins_closed_until(standing)
     if closed:
         return f"No login can be made before {moment(closed)}. {_sentence(left)}"
-    waiting = waits(standing)
+    waiting = waits(standing, _missing_calls(standing))
     wait = _wait_sentence(waiting) if waiting else ""
     if standing.loading:
         return f"A load is running; {left}. {wait}".strip()
-    if waiting and not _askable(standing):
+    if waiting and not _askable(standing, _missing_calls(standing)):
         return wait
     now = "and the quota allows calls now, but nothing is asking: run pvms load."
     return f"{_sentence(left, end='')}, {now} {wait}".strip()
@@ -144,19 +165,19 @@ def _wait_sentence(waiting: Sequence[Wait]) -> str:
     return f"{said}, {longest.days:,} days of quota{of_which}."
 
 
-def _askable(standing: Standing) -> bool:
-    """Whether a call for anything that is missing could go out now."""
-    for name in calls_left(standing):
+def _askable(standing: Standing, calls: Mapping[str, int]) -> bool:
+    """Whether a call for any of these datasets could go out now."""
+    for name in calls:
         entries = [one.endpoint(DATASETS[name].endpoint) for one in standing.accounts if one.login != "refused"]
         if any(entry and not entry.denied and entry.next_at is None for entry in entries):
             return True
     return False
 
 
-def waits(standing: Standing) -> list[Wait]:
-    """Datasets whose missing periods wait for quota, those first that go on first."""
+def waits(standing: Standing, left: Mapping[str, int] | None = None) -> list[Wait]:
+    """Which calls by dataset (all that are left, if not told) wait for quota, those first that go on first."""
     found = []
-    for name, calls in calls_left(standing).items():
+    for name, calls in (calls_left(standing) if left is None else left).items():
         endpoint = DATASETS[name].endpoint
         entries = [one.endpoint(endpoint) for one in standing.accounts if one.login != "refused"]
         able = [entry for entry in entries if entry is not None and not entry.denied]

@@ -5,7 +5,7 @@ Only looks: asks the vendor nothing, and makes nothing where there is nothing ye
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ from pipelines.lake.coverage_summary import DatasetSummary, Denied, denied, doub
 from pipelines.lake.paths import paths_of
 from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
-from pipelines.load.ahead import Ahead, ahead_of
+from pipelines.load.ahead import Ahead, ahead_of, due_of
 from pipelines.load.asking import account_of_key
 from pipelines.load.fleet import View, current_fleet
 from pipelines.load.oldest_search import OldestSearch
@@ -31,8 +31,6 @@ from pipelines.northbound.errors import NorthboundError, advice_after
 from pipelines.northbound.ledger import CallRecord, Ledger
 from pipelines.owner_files import read_policy
 from pipelines.planning.again import doubted_until
-from pipelines.planning.calendar import period_window, today
-from pipelines.planning.cells import final_margin
 from pipelines.settings import Account, Settings, SettingsError
 from schemas.datasets import DATASETS
 from schemas.endpoints import READ_ENDPOINTS
@@ -144,6 +142,8 @@ class Standing:
     datasets: tuple[DatasetSummary, ...]
     ahead: tuple[Ahead, ...]
     """What the policy wants of the past and no load has got to yet; known where an account is set."""
+    due: tuple[Ahead, ...]
+    """What has come due of the last days and wasn't read since; what is missing, doubted or refused is not in it."""
     denied: tuple[Denied, ...]
     refused_plants: tuple[str, ...]
     plants: int
@@ -172,8 +172,7 @@ class Standing:
     """Calls of the last day that the vendor's whole system turned away (403, 429, 503)."""
     last_errors: tuple[CallSeen, ...]
     next_fresh_at: datetime | None
-    settled_until: date | None
-    """The last local day that is over and settled everywhere in the fleet, so that it could be there."""
+    """When the next local days come due: over, settled, and done waiting for those that ride along."""
     disk_free_bytes: int
     disk_total_bytes: int
     warehouse_bytes: int
@@ -214,21 +213,20 @@ def standing_of(
             accounts = _accounts(settings, clock, services, calls)
         except (SettingsError, NorthboundError) as error:
             problem = str(error)
-    ahead: list[Ahead] = []
-    if accounts:
-        ahead = _ahead(settings, clock, services)
+    refused = read_refused(state / "refused_plants.json")
+    found = _ahead(settings, clock, services, refused) if accounts else None
+    ahead, due, next_fresh_at = found or ([], [], None)
     lake = services.lake if services else Lake(home)
     plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
     listed_at = plants["last_seen_at"].max() if plants.height else None
     present = listed(lake, "plants")
-    zones = present["time_zone"].drop_nulls().unique().to_list()
     doubts = doubtful(coverage_file) if has_coverage else []
     zone_of = dict(plants.select("plant_code", "time_zone").drop_nulls().iter_rows())
-    due = {
+    asked_again_at = {
         each: doubted_until(each.dataset, each.period, each.read_at, zone_of.get(each.plant_code, "UTC"))
         for each in doubts
     }
-    doubted = [each for each, at in due.items() if at <= now]
+    doubted = [each for each, at in asked_again_at.items() if at <= now]
     kinds = dict(lake.read("devices", ["device_id", "device_type_id"]).cast({"device_id": pl.String}).iter_rows())
     datasets = summary(coverage_file, kinds, doubted) if has_coverage else []
     published = paths_of(home).published
@@ -244,8 +242,9 @@ def standing_of(
         accounts=accounts,
         datasets=tuple(datasets),
         ahead=tuple(ahead),
+        due=tuple(due),
         denied=tuple(denied(coverage_file)) if has_coverage else (),
-        refused_plants=tuple(sorted(read_refused(state / "refused_plants.json"))),
+        refused_plants=tuple(sorted(refused)),
         plants=present.height,
         devices=listed(lake, "devices").height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
@@ -255,7 +254,7 @@ def standing_of(
         unfolded_parts=lake.pending_parts(),
         sees_no_plant=_sees_no_plant(calls),
         doubted=len(doubted),
-        doubted_until=min((at for at in due.values() if at > now), default=None),
+        doubted_until=min((at for at in asked_again_at.values() if at > now), default=None),
         loading=(has_coverage and Coverage(coverage_file).claimed_by_others("status", now))
         or any(call.outcome is None and now - call.called_at < UNDER_WAY for call in calls),
         last_call_at=calls[-1].called_at if calls else None,
@@ -265,8 +264,7 @@ def standing_of(
         calls_last_day=len(lately),
         busy_lately=sum(call.outcome == "system_busy" for call in lately),
         last_errors=tuple(_seen(call) for call in calls if _went_wrong(call, now))[-ERRORS_SHOWN:],
-        next_fresh_at=_next_fresh(zones, now),
-        settled_until=_settled(zones, now) - timedelta(days=settings.history_freshness_days - 1) if zones else None,
+        next_fresh_at=next_fresh_at,
         disk_free_bytes=disk.free,
         disk_total_bytes=disk.total,
         warehouse_bytes=published.stat().st_size if published.exists() else 0,
@@ -398,29 +396,18 @@ def _endpoint(client: Client, calls: Sequence[CallRecord], name: str, now: datet
     )
 
 
-def _ahead(settings: Settings, clock: Clock, services: Services | None) -> list[Ahead]:
+def _ahead(
+    settings: Settings, clock: Clock, services: Services | None, refused: Collection[str]
+) -> tuple[list[Ahead], list[Ahead], datetime | None] | None:
+    """What lies ahead of the past, and of the last days; when the next days come due."""
     with _opened(settings, clock, services) as opened:
         fleet = current_fleet(opened)
         if fleet.listed_at is None:
-            return []
+            return None
         policy = read_policy(settings.policy_file, settings)
         oldest = OldestSearch(opened, fleet.subjects("device_history"), policy).found
-        return ahead_of(opened.coverage.path, fleet, policy, clock.now(), oldest)
-
-
-def _settled(zones: Sequence[str], now: datetime) -> date:
-    margin = max(final_margin("device_history"), final_margin("plant_daily"))
-    return min(today(now - margin, zone) for zone in zones) - timedelta(days=1)
-
-
-def _next_fresh(zones: Sequence[str], now: datetime) -> datetime | None:
-    """When the next local day is over and settled somewhere in the fleet, so that it can be read for good."""
-    margin = final_margin("device_history")
-    ends = []
-    for zone in zones:
-        end = period_window("day", today(now - margin, zone), zone).end + margin
-        ends.append(end)
-    return min(ends, default=None)
+        now, closed = clock.now(), [plant for plant in refused if not account_of_key(plant)]
+        return ahead_of(opened.coverage.path, fleet, policy, now, oldest), *due_of(opened, fleet, policy, now, closed)
 
 
 def complete_until(standing: Standing) -> date | None:

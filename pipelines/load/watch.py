@@ -152,7 +152,7 @@ def sign_of_life(standing: Standing, report: LoadReport | None) -> str:
     if not standing.started:
         return headline(standing)
     left = standing.periods.get("missing", 0) + standing.doubted
-    left += sum(each.periods for each in standing.ahead)
+    left += sum(each.periods for each in (*standing.due, *standing.ahead))
     calls = sum(calls_left(standing).values())
     history = [each.endpoint("getDevHistoryKpi") for each in standing.accounts]
     free = sum(each.free for each in history if each)

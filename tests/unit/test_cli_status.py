@@ -23,10 +23,12 @@ from pipelines.load.request import LoadRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services
 from pipelines.load.standing import AccountStanding, CallSeen, EndpointStanding, Standing, standing_of
+from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock, SystemClock
 from pipelines.northbound.errors import QuotaExhausted
 from pipelines.owner_files import read_policy
-from pipelines.planning.cells import Cell
+from pipelines.planning.calendar import period_window, today
+from pipelines.planning.cells import Cell, final_margin
 from pipelines.planning.worth import FRESH_ORDER, past_cells, pieces
 from pipelines.settings import load_settings
 from pipelines.simulator.faults import parse_faults
@@ -62,6 +64,7 @@ def standing(**other: Any) -> Standing:
         "accounts": (account(endpoint("getDevHistoryKpi"), endpoint("getKpiStationDay")),),
         "datasets": (dataset(), dataset("plant_daily")),
         "ahead": (),
+        "due": (),
         "denied": (),
         "refused_plants": (),
         "plants": 1,
@@ -83,7 +86,6 @@ def standing(**other: Any) -> Standing:
         "busy_lately": 0,
         "last_errors": (),
         "next_fresh_at": LATER,
-        "settled_until": YESTERDAY,
         "disk_free_bytes": 10**11,
         "disk_total_bytes": 10**12,
         "warehouse_bytes": 0,
@@ -103,12 +105,21 @@ MISSING = (dataset(missing=40, calls_left=120), dataset("plant_daily"))
     [
         (standing(), "All is there up to 2026-06-09; next fresh data about 2026-06-10 14:05 UTC."),
         (
-            standing(datasets=(replace(dataset(), first_provisional=YESTERDAY),), settled_until=None),
+            standing(datasets=(replace(dataset(), first_provisional=YESTERDAY),)),
             "All is there up to 2026-06-08; next",
         ),
         (
-            standing(settled_until=YESTERDAY + timedelta(days=1)),
-            "All is there up to 2026-06-09; later days can be had, but nothing is asking: run pvms load.",
+            standing(due=(Ahead("device_history", 12, 2),)),
+            "All is there up to 2026-06-09; 12 periods of the last days are due, but nothing is asking: run pvms load.",
+        ),
+        (
+            standing(due=(Ahead("device_history", 12, 2),), accounts=HISTORY_CLOSED),
+            "All is there up to 2026-06-09. Waiting for quota: device_history goes on at 2026-06-10 14:05 UTC "
+            "(getDevHistoryKpi); about 2 calls left.",
+        ),
+        (
+            standing(due=(Ahead("device_history", 12, 2),), loading=True),
+            "All is there up to 2026-06-09; a load is running.",
         ),
         (
             standing(ahead=(Ahead("device_history", 9000, 300),), accounts=HISTORY_CLOSED),
@@ -333,9 +344,30 @@ def test_a_load_that_ran_out_of_quota_says_when_it_goes_on(world: World, use: Ca
     (quota,) = [each for each in found["quota"] if each["endpoint"] == "getKpiStationHour"]
     assert quota["free"] == 0
     assert quota["used"] == quota["limit"] == hourly["final"]
-    assert hourly["missing"] == hourly["calls_left"] == 40 - quota["used"]
+    assert hourly["missing"] == hourly["calls_left"] - hourly["due"] == 40 - quota["used"]
     opens = datetime.fromisoformat(quota["next"])
     assert timedelta(hours=23) < opens - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_what_is_due_is_what_a_load_without_dates_asks_for(world: World, use: Callable[..., None]) -> None:
+    with Simulator(world) as simulator:
+        use(simulator.base_url)
+        load(2, "plant_daily")
+        _, before = status()
+        assert "of the last days are due, but nothing is asking: run pvms load." in before["answer"]
+        with Services.open(load_settings()) as services:
+            report = run_work(services, build=False)
+        _, after = status()
+    due = {each["dataset"]: each["periods"] for each in before["due"]}
+    assert due.keys() == report.cells.keys() & set(FRESH_ORDER)
+    # Calls for other reports answer for more than was due.
+    assert all(due[name] == report.cells[name] for name in ("plant_hourly", "device_history"))
+    assert all(count <= report.cells[name] for name, count in due.items())
+    assert after["due"] == []
+    at, (zone,) = datetime.fromisoformat(after["at"]), {plant.zone for plant in world.plants}
+    margin = final_margin("device_history")
+    settled = period_window("day", today(at - margin, zone), zone).end + margin
+    assert settled <= datetime.fromisoformat(after["next_fresh_at"]) <= settled + timedelta(minutes=2)
 
 
 def test_what_lies_ahead_is_what_a_worker_would_ask_for(world: World, use: Callable[..., None]) -> None:
