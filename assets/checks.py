@@ -10,7 +10,6 @@ from datetime import date, datetime
 from typing import Any, Final, cast
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.resources import RESOURCE, Pvms
 from pipelines.checks.catalog import CHECKS, Check
@@ -67,11 +66,7 @@ def record_checks(context: dg.OpExecutionContext | dg.AssetExecutionContext, pvm
     skips the step of an asset's checks, since a loaded partition is an event and no output of a step.
     """
     latest = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(BY_KEY))
-    announced = {
-        key
-        for key, known in latest.items()
-        if known.run_id == context.run.run_id and known.status is AssetCheckExecutionRecordStatus.PLANNED
-    }
+    announced = _announced(context)
     checks = [check for key, check in BY_KEY.items() if published or key in announced]
     recorded = 0
     for check, outcome in run_checks(pvms.settings, now_of(pvms), checks) if checks else ():
@@ -91,6 +86,14 @@ def record_checks(context: dg.OpExecutionContext | dg.AssetExecutionContext, pvm
         context.log_event(cast("Any", evaluation))
         recorded += 1
     return recorded
+
+
+def _announced(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> set[dg.AssetCheckKey]:
+    """The checks that Dagster has planned in this run. The latest plan of a check may be another run's."""
+    planned = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    records = context.instance.get_records_for_run(context.run.run_id, of_type=planned).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return {event.asset_check_planned_data.asset_check_key for event in events if event} & BY_KEY.keys()
 
 
 def outcome_metadata(outcome: Outcome) -> dict[str, Any]:

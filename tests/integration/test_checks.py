@@ -431,6 +431,32 @@ def test_an_asset_run_evaluates_the_checks_of_its_asset(fleet: Bench) -> None:
     }
 
 
+def test_the_checks_of_a_run_are_made_though_another_run_was_planned_since(
+    fleet: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defs = build_defs(Pvms(fleet.settings, clock=fleet.clock))
+    key = dg.AssetKey(["raw", "plant_hourly"])
+    own = {each for each in BY_KEY if each.asset_key == key}
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={key}, asset_check_selection=own)
+    others: list[str] = []
+
+    def once_more(*args: Any, **options: Any) -> int:
+        # As a backfill does, whose runs are all planned before the first one is done: the latest plan is another's.
+        run = fleet.instance.create_run_for_job(job)
+        others.append(run.run_id)
+        return record_checks(*args, **options)
+
+    monkeypatch.setattr("assets.loading.record_checks", once_more)
+    done = job.execute_in_process(
+        instance=fleet.instance,
+        partition_key=dg.MultiPartitionKey({"date": str(LAST), "plant": fleet.plant}),
+    )
+    assert done.success
+    latest = fleet.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(own))
+    assert {each.run_id for each in latest.values()} == set(others)
+    assert {each.check_name for each in done.get_asset_check_evaluations()} == {each.name for each in own}
+
+
 def test_a_verdict_that_stays_is_not_recorded_again(fleet: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     pvms = Pvms(fleet.settings, clock=fleet.clock)
     recorded: list[int] = []
