@@ -8,7 +8,7 @@ from typing import Final
 import dagster as dg
 import duckdb
 
-from assets.checks import record_checks
+from assets.checks import now_of, record_checks
 from assets.instance import kept_open
 from assets.looks import record_looks
 from assets.partitions import PLANTS, PartitionPlan, partition_plan, partitions_lock, settle_plan
@@ -27,7 +27,8 @@ from pipelines.load.partitions import PARTITION_PERIODS, Partitioning
 from pipelines.load.request import LoadReport, LoadRequest, Waiting, WorkRequest
 from pipelines.load.run import run_load
 from pipelines.load.work import run_work
-from pipelines.planning.waves import FRESH_REACH
+from pipelines.owner_files import read_policy
+from pipelines.planning.worth import FRESH_ORDER, first_wanted
 
 FORCE_TAG: Final = "pvms/force"
 """Of runs that read again what is final; set on a run, or on a backfill, it makes them do so."""
@@ -81,7 +82,7 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
             nonlocal listed
             mark.reads = True
             listed = fleet.listed_at != listed_before
-            recorder.plan = register_plants(context.instance, pvms, fleet, first_date(pvms, request))
+            recorder.plan = register_plants(context.instance, pvms, fleet, first_date(pvms, request, fleet))
             if recorder.plan.differs_from(pvms.settings):
                 recorder.message(recorder.plan.kept())
             recorder.inventory(services.lake, listed=listed)
@@ -130,11 +131,12 @@ def look_at(context: Context, pvms: Pvms, transformed: TransformReport | None) -
         context.log.warning(f"What was published could not be looked at: {error}")
 
 
-def first_date(pvms: Pvms, request: LoadRequest | WorkRequest) -> date:
+def first_date(pvms: Pvms, request: LoadRequest | WorkRequest, fleet: Fleet) -> date:
     """The first date that a load is about: partitions reach back to it."""
     if isinstance(request, LoadRequest):
         return request.start
-    return pvms.settings.history_start or pvms.latest_date - FRESH_REACH
+    policy = read_policy(pvms.settings.policy_file, pvms.settings)
+    return first_wanted({name: fleet.subjects(name).values() for name in FRESH_ORDER}, policy, now_of(pvms))
 
 
 def tell(context: Context, report: LoadReport) -> None:

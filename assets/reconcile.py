@@ -7,7 +7,7 @@ partitions of which nothing is there any more is wiped and recorded anew.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -38,6 +38,9 @@ REBUILT: Final = {"rebuilt_from": "coverage"}
 
 PROGRESS_EVERY: Final = 500
 
+BY_DAY: Final = ("plant_hourly", "device_history")
+"""Datasets of which a call answers for the dates that it names."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,17 +53,20 @@ class Reconciled:
     recorded: dict[str, int] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
     complete: dict[str, int] = field(default_factory=dict)
+    dates_from: date | None = None
+    """Where dates begin as partitions now, if they began later."""
 
     @property
     def differed(self) -> bool:
         """Whether there was anything to do."""
-        return bool(self.plants or self.tables or self.recorded or self.withdrawn)
+        return bool(self.plants or self.tables or self.recorded or self.withdrawn or self.dates_from)
 
     def as_dict(self) -> Mapping[str, Any]:
         """For `--json`."""
         return {
             "differed": self.differed,
             "plants_added": self.plants,
+            "dates_from": self.dates_from.isoformat() if self.dates_from else None,
             "tables_recorded": self.tables,
             "partitions_recorded": self.recorded,
             "partitions_withdrawn": self.withdrawn,
@@ -90,7 +96,9 @@ def reconcile(
         found.plants = [code for code in listed if code not in known]
         if found.plants and not dry_run:
             instance.add_dynamic_partitions(str(PLANTS.name), found.plants)
+        before = partition_plan(settings) if plan_file(settings).exists() else None
         plan = _plan(settings, coverage, len(listed), now, dry_run=dry_run)
+        found.dates_from = plan.start if before and plan.start < before.start else None
         for name in INVENTORY:
             rows = lake.read(name)
             if rows.height and instance.get_latest_materialization_event(asset_key(name)) is None:
@@ -160,7 +168,14 @@ def _is_of(plan: PartitionPlan, dataset: str, key: str) -> bool:
 def _plan(settings: Settings, coverage: Coverage, plants: int, now: datetime, *, dry_run: bool) -> PartitionPlan:
     """The choice that was made; where it is lost, the one that the first load would make for what is there."""
     spans = {name: span for name in PARTITION_PERIODS if (span := coverage.span_of_read(name))}
-    if dry_run or not spans or plan_file(settings).exists():
+    if plan_file(settings).exists():
+        known = partition_plan(settings)
+        # Of these nothing is read but what was asked for; a call for other reports answers for a month or a year.
+        asked = [spans[name][0] for name in BY_DAY if name in spans]
+        if dry_run or not asked:
+            return known.model_copy(update={"start": min([known.start, *asked])})
+        return settle_plan(settings, min(asked), plants, latest_local_date(now))
+    if dry_run or not spans:
         return partition_plan(settings)
     by_day = [span for name, span in spans.items() if PARTITION_PERIODS[name] == "day"]
     first = min(span[0] for span in by_day or spans.values())
@@ -173,16 +188,21 @@ def _report(instance: dg.DagsterInstance, dataset: str, metadata: Mapping[str, A
     )
 
 
-def lines_of(found: Reconciled) -> list[str]:
-    """What was done, as sentences for a person; none if nothing differed."""
+def lines_of(found: Reconciled, *, dry_run: bool = False) -> list[str]:
+    """What was done, or would be, as sentences for a person; none if nothing differed."""
     lines = []
     if found.plants:
-        lines.append(f"{len(found.plants):,} plants became partitions.")
+        lines.append(f"{len(found.plants):,} plants {'would become' if dry_run else 'became'} partitions.")
+    if found.dates_from:
+        verb = "would be" if dry_run else "are"
+        lines.append(f"Dates {verb} partitions from {found.dates_from} on: earlier ones had been read.")
     if found.recorded or found.tables:
         count = sum(found.recorded.values())
         names = ", ".join([*found.tables, *found.recorded])
-        lines.append(f"{count:,} partitions that are there were recorded anew in Dagster ({names}).")
+        verb = "would be" if dry_run else "were"
+        lines.append(f"{count:,} partitions that are there {verb} recorded anew in Dagster ({names}).")
     if found.withdrawn:
         count, names = sum(found.withdrawn.values()), ", ".join(found.withdrawn)
-        lines.append(f"{count:,} partitions of which nothing is there are shown no more ({names}).")
+        verb = "would be" if dry_run else "are"
+        lines.append(f"{count:,} partitions of which nothing is there {verb} shown no more ({names}).")
     return lines

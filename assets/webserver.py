@@ -40,6 +40,11 @@ LOCATION: Final = ("-m", "assets.definitions")
 PATIENCE: Final = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}
 """On a busy machine a run takes over a minute to start; Dagster's own 60 s would call it failed."""
 
+ENDING: Final = (
+    "Ending. A run under way ends as failed, and Dagster prints where it was; what it has read is kept, and the next "
+    "load goes on from there."
+)
+
 Child = subprocess.Popen[bytes]
 Start = Callable[[], Child]
 
@@ -107,6 +112,7 @@ def _serve(settings: Settings, home: Path, port: int, say: Callable[[str], None]
         except CannotGoOn as end:
             return end.code if end.code > 0 else 1
         except KeyboardInterrupt:
+            say(ENDING)
             return 0
         finally:
             stop(children)

@@ -47,7 +47,8 @@ def reconcile(
             found = make_alike(settings, instance, SystemClock().now(), dry_run=dry_run, progress=listener.progress)
         if as_json:
             stdout.print_json(json.dumps(found.as_dict()))
-        for line in lines_of(found) or [f"Dagster shows what is there: {sum(found.complete.values()):,} partitions."]:
+        whole = f"Dagster shows what is there: {sum(found.complete.values()):,} partitions."
+        for line in lines_of(found, dry_run=dry_run) or [whole]:
             say(line)
         if dry_run and found.differed:
             say("This was a dry run: nothing was changed.")

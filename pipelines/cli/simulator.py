@@ -90,7 +90,7 @@ def simulator(
 
     def command() -> int:
         from pipelines.simulator.runner import run_forever
-        from pipelines.simulator.server import Simulator
+        from pipelines.simulator.server import USERNAME, Simulator
         from pipelines.simulator.world import build_world
 
         try:
@@ -98,7 +98,8 @@ def simulator(
             accounts = [Account.read(each) for each in account or []]
             world = build_world(fleet, seed, labels=labels, habits=parse_habits(habit or []))
             named = faults.plants().union(*(each.plant_codes or () for each in accounts))
-            check_plants(named, [plant.code for plant in world.plants])
+            check_names("plant", named, [plant.code for plant in world.plants])
+            check_names("account", faults.accounts(), [USERNAME, *(each.username for each in accounts)])
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -129,12 +130,13 @@ def simulator(
     raise typer.Exit(guarded(command))
 
 
-def check_plants(named: Collection[str], there: Sequence[str]) -> None:
+def check_names(what: str, named: Collection[str], there: Sequence[str]) -> None:
     """A fault that strikes nobody would look like one that is borne well.
 
     Raises:
-        ValueError: a plant is named that the fleet doesn't have.
+        ValueError: a plant or an account is named that isn't there.
     """
     strange = sorted(set(named) - set(there))
     if strange:
-        raise ValueError(f"the fleet has no plant {', '.join(strange)}; it has {', '.join(there[:6])}, ...")
+        some = ", ".join(there[:6]) + (", ..." if len(there) > 6 else "")
+        raise ValueError(f"there is no {what} {', '.join(strange)}; there is {some}")

@@ -17,6 +17,7 @@ quota, polls real-time values every 5 minutes and alarms every 30, and publishes
 Examples:
 
   pvms ui --port 3000
+
   pvms ui --ticks
 """
 

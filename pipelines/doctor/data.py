@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import polars as pl
@@ -15,13 +16,20 @@ from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
 from pipelines.lake.recognition import alike, twins
 from pipelines.lake.store import Lake
+from pipelines.load.asking import account_of_key, plant_of_key
 from pipelines.load.owner_names import unknown_names
+from pipelines.load.refused import read_refused
+from pipelines.load.services import REFUSED_FILE, state_dir
 from pipelines.load.words import counted
 from pipelines.northbound.client import LEDGER_FILE, Client
+from pipelines.northbound.errors import NO_PLANT_ADVICE, PlantNotAuthorized
 from pipelines.owner_files import OWNER_FILES, read_policy, read_quotas
 from pipelines.settings import Settings, SettingsError
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
 from schemas.endpoints import READ_ENDPOINTS
+
+SHOWN: Final = 5
+"""Plants that a line names."""
 
 
 def zones(plants: pl.DataFrame) -> Iterator[Finding]:
@@ -37,10 +45,9 @@ def zones(plants: pl.DataFrame) -> Iterator[Finding]:
         most = ", ".join(f"{name} {count}" for name, count in names.most_common(4))
         yield ok("zones", f"{known.height} plants: {told} ({most}{', ...' if len(names) > 4 else ''})")
     if unknown:
-        some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         yield warn(
             "zones",
-            f"{len(unknown)} plants without a known time zone, of which nothing is loaded: {some}",
+            f"{len(unknown)} plants without a known time zone, of which nothing is loaded: {_some(unknown)}",
             "Give each a row in PVMS_PLANTS_FILE (plant_code,time_zone), or set PVMS_DEFAULT_TIME_ZONE.",
         )
 
@@ -59,6 +66,34 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
             for kind, count in sorted(without.items())
         )
         yield ok("devices", f"the interface keeps no history of {sum(without.values())}: {names}")
+
+
+def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
+    """Plants that the vendor refuses, and plants that are listed no more since less than retires them."""
+    keys = sorted(read_refused(state_dir(settings.home) / REFUSED_FILE))
+    for account in dict.fromkeys(map(account_of_key, keys)):
+        codes = [plant_of_key(key) for key in keys if account_of_key(key) == account]
+        whom = f"account {account}" if account else "every account that lists them"
+        yield warn(
+            "plants",
+            f"the vendor refuses {counted(len(codes), 'plant')} to {whom}: {_some(codes)}",
+            f"{PlantNotAuthorized.default_advice} They are asked for again by themselves, at first after a day; "
+            f"pvms load --from yesterday --to yesterday --force --plant {codes[0]} asks at once.",
+        )
+    seen = lake.read("account_plants", ["plant_code", "absent_since", "retired_at"])
+    gone = seen.filter(pl.col("absent_since").is_not_null() & pl.col("retired_at").is_null())["plant_code"]
+    here = seen.filter(pl.col("absent_since").is_null())["plant_code"]
+    lost = sorted(set(gone) - set(here))
+    if lost:
+        yield warn(
+            "plants",
+            f"the vendor lists {counted(len(lost), 'plant')} no more, and they aren't asked about: {_some(lost)}",
+            f"What is there of them stays. If they should be listed: {NO_PLANT_ADVICE}",
+        )
+
+
+def _some(codes: list[str]) -> str:
+    return ", ".join(codes[:SHOWN]) + (", ..." if len(codes) > SHOWN else "")
 
 
 def plants_twice(plants: pl.DataFrame, listed: pl.DataFrame) -> Iterator[Finding]:

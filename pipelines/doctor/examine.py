@@ -84,6 +84,7 @@ def _of_the_home(
         return
     yield from data.zones(plants if plants.height else live_plants)
     yield from data.devices(devices if devices.height else live_devices)
+    yield from data.out_of_reach(settings, lake)
     yield from data.plants_twice(plants, devices)
     if look_at_names:
         yield from data.owner_names(settings, lake)

@@ -352,6 +352,18 @@ class Coverage:
             connection.execute("delete from retired")
             connection.executemany("insert into retired values (?)", [(each,) for each in sorted(set(subjects))])
 
+    def disbelieve(self, plant_code: str, since: datetime) -> int:
+        """Take back that a plant's periods were empty, as answers since an instant said; how many those are.
+
+        They are missing again, and come back by themselves, as what a load was given the dates of.
+        """
+        with self._transaction() as connection:
+            return connection.execute(
+                "update cell set state = 'missing', reason = ?, extracted_at = null "
+                "where plant_code = ? and state = 'empty' and rows = 0 and extracted_at > ?",
+                (ASKED, plant_code, _micros(since)),
+            ).rowcount
+
     def of_plant(self, plant_code: str, dataset: str) -> list[Entry]:
         """What is known of a plant's periods of a dataset, its devices' included."""
         query = (

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pipelines.load.obstacles import before_the_first_data, login_sentence, logins_refused, rest_sentence
+from pipelines.load.obstacles import (
+    EVERY_PLANT_REFUSED,
+    before_the_first_data,
+    login_sentence,
+    logins_refused,
+    rest_sentence,
+)
 from pipelines.load.standing import Standing, complete_until
 from pipelines.load.words import counted, gigabytes, moment
 from schemas.datasets import DATASETS
@@ -62,8 +68,7 @@ def _about_the_work(standing: Standing) -> str:
     if rest:
         return f"{there}. {rest}"
     if standing.plants and not standing.open_plants:
-        how = "their owners can allow them in the FusionSolar app (Set Permissions > API Access)"
-        return f"{there}. Every plant is refused: {how}."
+        return f"{there}. {EVERY_PLANT_REFUSED}"
     due = _due(standing)
     if due:
         return f"{there}{due}"

@@ -1,6 +1,6 @@
 """Lists one account's plants and devices, recognises what is known already, and files both."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -163,9 +163,22 @@ def _file(
     merge_sightings(
         lake, "account_devices", account, host, {**_unanswered(account, known, found, devices), **found.devices}, at
     )
+    disbelieve_of_vanished(services, known.account_plants, account, set(found.plants.values()))
     # Last: it marks the listing as complete.
     merge_sightings(lake, "account_plants", account, host, found.plants, at)
     take_back(services, services.clock.now())
+
+
+def disbelieve_of_vanished(services: Services, before: pl.DataFrame, account: str, listed: Collection[str]) -> None:
+    """Of plants that are listed to nobody any more (`before`: account_plants), what answers said since they were.
+
+    An answer about several plants leaves out one that the account doesn't see, as if it had no data.
+    """
+    living = before.filter(pl.col("absent_since").is_null())
+    mine, others = living.filter(pl.col("account") == account), living.filter(pl.col("account") != account)
+    vanished = mine.filter(~pl.col("plant_code").is_in([*listed, *others["plant_code"]]))
+    for code, seen_at in vanished.select("plant_code", "last_seen_at").iter_rows():
+        services.coverage.disbelieve(code, seen_at)
 
 
 def _under_filed_ids(rows: pl.DataFrame, column: str, filed: dict[str, str] | dict[int, int]) -> pl.DataFrame:

@@ -11,6 +11,10 @@ NEXT: Final = "Next: pvms load --from yesterday --to yesterday"
 
 THEN: Final = "Then: pvms load --from yesterday --to yesterday"
 
+EVERY_PLANT_REFUSED: Final = (
+    "Every plant is refused: their owners can allow them in the FusionSolar app (Set Permissions > API Access)."
+)
+
 NOTHING: Final = f"Nothing is loaded yet. {NEXT} (without an account: pvms demo)."
 
 
@@ -35,6 +39,8 @@ def before_the_first_data(standing: Standing) -> str:
     denied = _denied_listing(standing)
     if denied:
         return denied
+    if standing.plants and not standing.open_plants:
+        return f"Nothing is loaded yet; {listed}. {EVERY_PLANT_REFUSED} {THEN} --force."
     if last is not None and (standing.last_call_at is None or last.at >= standing.last_call_at):
         return (
             f"Nothing is loaded yet: {last.endpoint} of {last.account} failed at {moment(last.at)}: "

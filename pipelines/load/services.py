@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from pipelines.lake.coverage import Coverage
 from pipelines.lake.store import Lake
@@ -18,6 +18,9 @@ from pipelines.northbound.clock import Clock, SystemClock
 from pipelines.northbound.ledger import Ledger
 from pipelines.quotas_file import read_quotas
 from pipelines.settings import Settings
+
+REFUSED_FILE: Final = "refused_plants.json"
+"""Plants that the vendor refuses, in the folder of the state."""
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Services:
     @property
     def refused_file(self) -> Path:
         """Where plants that the vendor refuses are kept."""
-        return state_dir(self.settings.home) / "refused_plants.json"
+        return state_dir(self.settings.home) / REFUSED_FILE
 
     @property
     def unfinished_file(self) -> Path:

@@ -23,7 +23,7 @@ from pipelines.load.asking import account_of_key
 from pipelines.load.fleet import View, current_fleet
 from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.refused import read_refused
-from pipelines.load.services import Services, state_dir
+from pipelines.load.services import REFUSED_FILE, Services, state_dir
 from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.northbound.clock import Clock
 from pipelines.northbound.codes import meaning_of
@@ -39,6 +39,9 @@ LOOK_BACK: Final = timedelta(days=8)
 """How far back calls are looked at: a week, and the day that may be missing at its end."""
 
 ERRORS_SHOWN: Final = 5
+
+UNREAD: Final = ("missing", "denied")
+"""States of periods that were never read."""
 
 DAY: Final = timedelta(days=1)
 
@@ -213,7 +216,7 @@ def standing_of(
             accounts = _accounts(settings, clock, services, calls)
         except (SettingsError, NorthboundError) as error:
             problem = str(error)
-    refused = read_refused(state / "refused_plants.json")
+    refused = read_refused(state / REFUSED_FILE)
     found = _ahead(settings, clock, services, refused) if accounts else None
     ahead, due, next_fresh_at = found or ([], [], None)
     lake = services.lake if services else Lake(home)
@@ -237,7 +240,7 @@ def standing_of(
     return Standing(
         home=str(home),
         at=now,
-        started=any(sum(each.states.values()) > each.states.get("missing", 0) for each in datasets),
+        started=any(count for each in datasets for state, count in each.states.items() if state not in UNREAD),
         account_problem=problem,
         accounts=accounts,
         datasets=tuple(datasets),

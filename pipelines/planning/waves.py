@@ -70,6 +70,11 @@ def waves_change_with(now: datetime) -> tuple[date, date]:
     return (now - _LAST_TO_END - FRESH_REACH).date(), (now + _FIRST_TO_BEGIN).date()
 
 
+def first_fresh_day(now: datetime, freshness_days: int = 1) -> date:
+    """Return the first local date that `fresh_waves` reaches, where 5-minute days wait for so many."""
+    return block_of(waves_change_with(now)[0], freshness_days)[0]
+
+
 def fresh_waves(
     dataset: str,
     subjects: Iterable[Subject],

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pipelines.planning.calendar import first_of, today
 from pipelines.planning.cells import Cell, Subject, serves, wanted_cells
 from pipelines.planning.policy import Policy
-from pipelines.planning.waves import FRESH_REACH, KnownWaves, Wave, block_of, fresh_waves
+from pipelines.planning.waves import FRESH_REACH, KnownWaves, Wave, block_of, first_fresh_day, fresh_waves
 from schemas.datasets import DATASETS
 
 TIER_0: Final = frozenset({1, 38, 17, 47, 10})
@@ -107,6 +107,15 @@ def scheduled(
     `known` keeps waves from one reckoning for the same subjects to the next.
     """
     return fresh_waves(dataset, wanted, now, lambda subject: policy.group_of(subject.plant_code).freshness_days, known)
+
+
+def first_wanted(subjects: Mapping[str, Iterable[Subject]], policy: Policy, now: datetime) -> date:
+    """Return the first local date that is wanted of any of these subjects by dataset: fresh data, or the past."""
+    first = min(first_fresh_day(now, group.freshness_days) for group in policy.groups)
+    for dataset, each_of in subjects.items():
+        limits = [_limits(dataset, subject, policy, now, None) for subject in each_of]
+        first = min([first, *(known[0] for known in limits if known)])
+    return first
 
 
 def backlog_end(dataset: str, zone: str, now: datetime) -> date:

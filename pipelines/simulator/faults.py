@@ -36,6 +36,9 @@ SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT = (
     "Short forms",
 )
 GROUPS: Final = (SESSION, LOGIN, OAUTH, FLOW, SYSTEM, ANSWER, PERMISSION, FORM, SHORT)
+CLOSED: Final = ("deny", "unauthorized_plant", "vanish_plant")
+"""Faults that close an endpoint or a plant, for a time or an account."""
+
 _WINDOW: Final = "[,account=USER][,from=DATE][,until=DATE]"
 
 
@@ -204,7 +207,7 @@ class Faults:
                 raise ValueError(f"{name} takes seconds from 0 on, not {getattr(self, name)}")
         if self.token_minutes is not None and not 0 < self.token_minutes < float("inf"):
             raise ValueError(f"token_minutes takes minutes above 0, not {self.token_minutes}")
-        for name in ("deny", "unauthorized_plant", "vanish_plant"):
+        for name in CLOSED:
             for one in _spans(name, getattr(self, name)):
                 if name == "deny":
                     _known_endpoint(name, one.subject)
@@ -216,6 +219,11 @@ class Faults:
         return frozenset(
             one.subject for name in ("unauthorized_plant", "vanish_plant") for one in _spans(name, getattr(self, name))
         )
+
+    def accounts(self) -> frozenset[str]:
+        """Users of the accounts that the faults name."""
+        spans = (one for name in CLOSED for one in _spans(name, getattr(self, name)))
+        return frozenset(one.account for one in spans if one.account is not None)
 
     def rules(self) -> dict[str, tuple[When, ...]]:
         """When each fault that strikes single requests does so, short forms included."""

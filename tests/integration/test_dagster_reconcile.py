@@ -12,11 +12,12 @@ from dagster_bench import DAY, Bench, bench, metadata_of, no_dbt
 
 from assets.grain import change_grain, choice
 from assets.home import dagster_home
-from assets.partitions import partition_plan, partitions_of
-from assets.reconcile import reconcile
+from assets.launch import load_through_dagster
+from assets.partitions import keep_plan, partition_plan, partitions_of
+from assets.reconcile import lines_of, reconcile
 from assets.unfinished import marked, ui_lock
 from pipelines.lake.coverage import Coverage
-from pipelines.load.request import DEFAULT_DATASETS, UsageError
+from pipelines.load.request import DEFAULT_DATASETS, Silent, UsageError, WorkRequest
 from pipelines.simulator.world import World, build_world
 
 pytestmark = pytest.mark.slow
@@ -79,6 +80,39 @@ def test_an_empty_instance_shows_the_same_afterwards(loaded: Bench) -> None:
     again = reconcile(loaded.settings, loaded.instance, loaded.clock.now())
     assert (list(again.recorded), again.plants, again.tables) == (["plant_hourly"], [], [])
     assert matrix(loaded) == before
+
+
+def test_what_a_load_without_dates_reads_is_in_the_matrix(tmp_path: Path, world: World) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f"[default]\ndatasets = ['plant_hourly', 'device_history']\nfreshness_days = 3\n"
+        f"[groups.deep]\nplants = ['{world.plants[0].code}']\nsince = {DAY - timedelta(days=20)}\n",
+        encoding="utf-8",
+    )
+    with bench(tmp_path / "home", world, policy_file=policy) as one:
+        assert one.load(DAY, DAY, datasets=("plant_hourly",)).exit_code == 0
+        assert partition_plan(one.settings).start == DAY
+        for _ in range(3):
+            load_through_dagster(one.settings, WorkRequest(), Silent(), clock=one.clock)
+            one.clock.advance(86_400)
+        keys = {name: {str(key) for key in one.partitions(name)} for name in ("plant_hourly", "device_history")}
+        assert min(keys["plant_hourly"]).startswith(str(DAY - timedelta(days=20)))
+        assert min(keys["device_history"]) < f"{DAY - timedelta(days=3)}"
+        assert {name: shown(one, name) for name in keys} == keys
+
+
+def test_dates_that_were_read_before_the_first_partition_become_partitions(loaded: Bench) -> None:
+    before = shown(loaded, "plant_hourly")
+    keep_plan(loaded.settings, partition_plan(loaded.settings).model_copy(update={"start": NEXT}))
+    assert shown(loaded, "plant_hourly") < before
+    now = loaded.clock.now()
+    told = reconcile(loaded.settings, loaded.instance, now, dry_run=True)
+    assert told.dates_from == DAY
+    assert lines_of(told, dry_run=True) == [f"Dates would be partitions from {DAY} on: earlier ones had been read."]
+    assert partition_plan(loaded.settings).start == NEXT
+    assert reconcile(loaded.settings, loaded.instance, now).as_dict() == told.as_dict()
+    assert shown(loaded, "plant_hourly") == before
+    assert not reconcile(loaded.settings, loaded.instance, now).differed
 
 
 def test_what_is_there_is_not_left_red_by_a_run_that_failed(loaded: Bench) -> None:

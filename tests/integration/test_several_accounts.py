@@ -178,6 +178,27 @@ def test_a_plant_that_vanishes_is_asked_about_no_more_is_retired_a_day_later_and
     assert newest is not None and newest > new_code_at, "its rows go on under the code that was seen first"  # type: ignore[operator]
 
 
+def test_what_answers_left_out_of_a_plant_that_had_vanished_is_not_taken_for_empty(demo: World, tmp_path: Path) -> None:
+    code, clock = demo.plants[1].code, ManualClock(NOW)
+    gone_at, back_at = NOW + timedelta(hours=1), NOW + timedelta(days=20)
+    vanishing = f"{code},from={gone_at:%Y-%m-%dT%H:%M:%SZ},until={back_at:%Y-%m-%dT%H:%M:%SZ}"
+    old = date(2025, 3, 1), date(2025, 3, 4)
+    with Simulator(demo, clock=clock, faults=Faults(vanish_plant={vanishing}), accounts=[login("one")]) as simulator:
+        settings = settings_of(tmp_path, simulator, "one")
+        assert load_into(settings, date(2025, 3, 10), date(2025, 3, 11), "plant_hourly", clock=clock).exit_code == 0
+        clock.advance(2 * 3600)
+        # The list is of before: the answer holds the others alone.
+        report = load_into(settings, *old, "plant_hourly", clock=clock)
+        assert (report.exit_code, report.empty) == (0, 4)
+        clock.advance(86_400)
+        load_into(settings, date(2025, 3, 12), date(2025, 3, 12), "plant_hourly", clock=clock)
+        clock.advance(20 * 86_400)
+        load_into(settings, date(2025, 3, 12), date(2025, 3, 12), "plant_hourly", clock=clock)
+        load_into(settings, *old, "plant_hourly", clock=clock)
+    rows = table(settings, "plant_hourly").filter(pl.col("plant_code") == code, pl.col("local_date").is_between(*old))
+    assert rows.height == 96
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_plant_that_was_closed_to_the_first_account_is_the_other_accounts_plant_once_it_opens(
     demo: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool

@@ -21,6 +21,10 @@ from pipelines.doctor import machine
 from pipelines.doctor.connection import address, proxy_for
 from pipelines.doctor.data import devices, zones
 from pipelines.doctor.machine import file_system_of, is_network
+from pipelines.load.request import LoadRequest
+from pipelines.load.run import run_load
+from pipelines.load.services import Services
+from pipelines.settings import load_settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.faults import parse_faults
 from pipelines.simulator.server import Simulator
@@ -168,6 +172,28 @@ def test_an_account_without_plants_is_no_account_that_is_well(world: World, fold
         found = doctor()
     assert found.one("permission", "stations")["level"] == "warn"
     assert "API Access" in found.one("permission", "stations")["todo"]
+
+
+def test_plants_that_are_refused_or_listed_no_more_are_named_with_what_to_do(folder: Path) -> None:
+    fleet = build_world("demo")
+    refused, gone = fleet.plants[0].code, fleet.plants[1].code
+    day = datetime.now(UTC).date() - timedelta(days=3)
+    with Simulator(fleet) as simulator:
+        use(folder, simulator.base_url)
+        with Services.open(load_settings()) as services:
+            run_load(LoadRequest(day, day, ("plant_daily",)), services, build=False)
+        assert doctor("--offline").levels("plants") == []
+    with Simulator(fleet, faults=parse_faults([f"unauthorized_plant={refused}", f"vanish_plant={gone}"])) as simulator:
+        use(folder, simulator.base_url)
+        again = LoadRequest(day, day, ("plant_daily", "plant_hourly"), force=True, refresh_inventory=True)
+        with Services.open(load_settings()) as services:
+            run_load(again, services, build=False)
+        found = doctor("--offline")
+    assert found.levels("plants") == ["warn", "warn"]
+    closed, lost = [each for each in found.findings if each["check"] == "plants"]
+    assert closed["text"] == f"the vendor refuses 1 plant to every account that lists them: {refused}"
+    assert "API Access" in closed["todo"] and f"--force --plant {refused}" in closed["todo"]
+    assert lost["text"] == f"the vendor lists 1 plant no more, and they aren't asked about: {gone}"
 
 
 @pytest.mark.parametrize(

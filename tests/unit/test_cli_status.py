@@ -440,7 +440,7 @@ def test_a_refused_login_and_a_denied_endpoint_are_said_with_their_words(
         ("empty_data=stations", "Nothing is loaded yet: the vendor lists no plant to demo. "),
         (
             "unauthorized_plant={plant}",
-            "All that was asked for is there, but for 1 plant period that the vendor refuses (plant_daily). Every",
+            "Nothing is loaded yet; 1 plant and 0 devices are listed. Every plant is refused: their owners can allow",
         ),
     ],
 )

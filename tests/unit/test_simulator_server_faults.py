@@ -469,4 +469,6 @@ def test_a_further_account_is_read_as_it_is_written() -> None:
 def test_a_plant_that_the_fleet_does_not_have_is_said_and_not_passed_over() -> None:
     wrong = CliRunner().invoke(app, ["simulator", "--fleet", "single", "--fault", "vanish_plant=NE=7"])
     assert wrong.exit_code == 2
-    assert "the fleet has no plant NE=7" in wrong.output
+    assert "there is no plant NE=7; there is NE=" in wrong.output
+    lost = CliRunner().invoke(app, ["simulator", "--fleet", "single", "--fault", "deny=stations,account=north"])
+    assert (lost.exit_code, "there is no account north; there is demo" in lost.output) == (2, True)
