@@ -233,7 +233,7 @@ def _still(datasets: Collection[str], plants: Collection[str], why: str) -> Refu
         what = f"plant {plant}" if len(datasets) > 1 else f"{what} of plant {plant}"
     elif plants:
         what += f" of {len(plants)} plants"
-    return Refusal(what, f"{why} It is asked again a day after the refusal.")
+    return Refusal(what, f"{why} It is asked again a day after the refusal; --force asks at once.")
 
 
 class Listener(Protocol):
