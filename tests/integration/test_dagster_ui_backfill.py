@@ -136,7 +136,8 @@ def test_a_backfill_is_done_though_a_run_is_killed_and_the_quota_runs_out(fleet:
         others = [run["runId"] for run in runs if run["status"] != "SUCCESS" and run["runId"] != killed]
         if others:
             # Whole: an assertion's words are cut.
-            pytest.fail("\n".join(line for run_id in others for line in said_at_its_end(fleet, run_id)))
+            told = [line for run_id in others for line in said_at_its_end(fleet, run_id)]
+            pytest.fail("\n".join([f"killed: {killed}", *told, *timeline(fleet, [run["runId"] for run in runs])]))
         assert killed in {run["runId"] for run in runs if run["status"] == "FAILURE"}
         waiting = [run for run in runs if any(tag["key"] == "pvms/waits_until" for tag in run["tags"])]
         assert waiting
@@ -230,6 +231,18 @@ def said_at_its_end(fleet: Fleet, run_id: str) -> list[str]:
     return [f"{each.event_type_value}: {each.message} {each.event_specific_data}"[:8000] for each in events if each][
         -6:
     ]
+
+
+def timeline(fleet: Fleet, run_ids: list[str]) -> list[str]:
+    """When each call was made, and when each run began and ended."""
+    lines = [f"{record.at:%H:%M:%S} call for {day_of(record.body)} {record.fault}" for record in asked_for(fleet)]
+    with fleet.instance() as instance:
+        records = [record for run_id in run_ids for record in instance.get_run_records(dg.RunsFilter([run_id]))]
+    for record in records:
+        began, ended_at = (datetime.fromtimestamp(at or 0, UTC) for at in (record.start_time, record.end_time))
+        run = record.dagster_run
+        lines.append(f"{began:%H:%M:%S} to {ended_at:%H:%M:%S} run {run.run_id} {run.status.value}")
+    return sorted(lines)
 
 
 def requests_of(fleet: Fleet) -> list[Any]:
