@@ -108,7 +108,7 @@ class RecordingListener:
 
 
 def partition_metadata(partition: CompletedPartition) -> dict[str, Any]:
-    """Row count, plants or devices, what came empty, whether it is provisional, its share of calls, a few rows."""
+    """Rows and their share of all slots, plants or devices, what came empty, if it is provisional, calls, a sample."""
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": partition.rows,
         SUBJECTS[DATASETS[partition.dataset].subject]: partition.subjects,
@@ -116,6 +116,8 @@ def partition_metadata(partition: CompletedPartition) -> dict[str, Any]:
         "provisional": partition.provisional,
         "calls": round(partition.calls, 3),
     }
+    if partition.slots:
+        metadata["slots_with_rows_pct"] = round(100 * partition.rows / partition.slots, 1)
     if partition.sample:
         metadata["sample"] = dg.MetadataValue.md(partition.sample)
     return metadata

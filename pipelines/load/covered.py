@@ -14,7 +14,7 @@ import polars as pl
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.lake.store import Lake
 from pipelines.load.fleet import connected_on
-from pipelines.load.partitions import COVERED_STATES, PARTITION_PERIODS, Partitioning, partition_span
+from pipelines.load.partitions import COVERED_STATES, PARTITION_PERIODS, Partitioning, partition_span, slots_of
 from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition, latest_local_date
 from pipelines.planning.calendar import first_of, next_period, today
 from pipelines.planning.cells import Subject, wanted_cells
@@ -78,7 +78,9 @@ def _of_dataset(
             if dataset in PERIODIC_DATASETS and not _is_complete(dataset, first, subjects, there, how):
                 found.partly.add((plant, first))
                 continue
-            found.complete.append(_completed(dataset, plant, first, there, how, now))
+            zone = plants[plant].subject.zone if plant in plants else None
+            slots = slots_of(dataset, there, zone) if zone else 0
+            found.complete.append(_completed(dataset, plant, first, there, how, now, slots))
     return found
 
 
@@ -102,7 +104,7 @@ def _is_complete(
 
 
 def _completed(
-    dataset: str, plant: str, first: date | None, there: Sequence[Entry], how: Partitioning, now: datetime
+    dataset: str, plant: str, first: date | None, there: Sequence[Entry], how: Partitioning, now: datetime, slots: int
 ) -> CompletedPartition:
     grain = how.period(dataset)
     runs_on = bool(grain and first and how.is_coarse(dataset) and next_period(grain, first) > latest_local_date(now))
@@ -114,6 +116,7 @@ def _completed(
         subjects=len({entry.subject for entry in there}),
         provisional=runs_on or any(entry.state == "provisional" for entry in there),
         touched=False,
+        slots=slots,
     )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.lake.coverage import Coverage, Entry
 from pipelines.load.fleet import Fleet
 from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition, latest_local_date
-from pipelines.planning.calendar import Period, first_of, next_period, today
+from pipelines.planning.calendar import Period, first_of, local_day, next_period, today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
 
 PARTITION_PERIODS: dict[str, Period | None] = {
@@ -26,6 +26,9 @@ PARTITION_PERIODS: dict[str, Period | None] = {
     "alarms": "day",
 }
 """How each asset is partitioned beside its plants (None: by plants alone)."""
+
+INTERVALS: Final = {"device_history": timedelta(minutes=5), "plant_hourly": timedelta(hours=1)}
+"""Datasets with rows at fixed intervals of a local day."""
 
 Grain = Literal["day", "month"]
 
@@ -156,7 +159,18 @@ def completed_partitions(
                 sample=touched.samples.get((dataset, plant, first)),
                 empty=sum(entry.state == "empty" for entry in covered),
                 calls=touched.calls.get((dataset, plant, first), 0.0),
+                slots=slots_of(dataset, covered, subjects[covered[0].subject].zone) if covered else 0,
             )
+
+
+def slots_of(dataset: str, entries: Iterable[Entry], zone: str) -> int:
+    """Rows that there would be of these days of one plant, if none were lacking; 0 where rows have no interval."""
+    interval = INTERVALS.get(dataset)
+    if interval is None:
+        return 0
+    days = Counter(entry.period for entry in entries)
+    windows = ((local_day(day, zone), count) for day, count in days.items())
+    return sum(count * ((window.end - window.start) // interval) for window, count in windows)
 
 
 def touched_partitions(

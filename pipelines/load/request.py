@@ -92,7 +92,8 @@ class CompletedPartition:
     `period` is the first day of the partition (day, month or year), None where the asset has plants alone.
     `touched`: this load read some of it. `sample`: a few of the rows read, as a Markdown table. `empty`: periods of
     subjects that were answered without a row. `calls`: what this load's reading of it cost; a call that carries
-    several partitions counts for each by its share of the call's seats.
+    several partitions counts for each by its share of the call's seats. `slots`: rows that there would be if every
+    subject had one for each interval, nights included; 0 where rows have no interval.
     """
 
     dataset: str
@@ -105,6 +106,7 @@ class CompletedPartition:
     sample: str | None = None
     empty: int = 0
     calls: float = 0.0
+    slots: int = 0
 
 
 @dataclass(frozen=True, slots=True)

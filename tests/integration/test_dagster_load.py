@@ -94,6 +94,8 @@ def test_an_event_tells_rows_devices_and_shows_a_few(loaded: Bench) -> None:
     mine = [loaded.rows(name) for name in tables]
     there = [frame.filter(frame["local_date"] == DAY) for frame in mine]
     assert told["dagster/partition_row_count"] == sum(frame.height for frame in there) > 800
+    slots = 288 * told["devices"]
+    assert told["slots_with_rows_pct"] == round(100 * told["dagster/partition_row_count"] / slots, 1) > 40
     assert told["devices"] == 3
     assert told["provisional"] is False
     assert str(DAY) in told["sample"]

@@ -73,6 +73,7 @@ def test_an_empty_instance_shows_the_same_afterwards(loaded: Bench) -> None:
     assert len(loaded.events("plants")) == 1
     event = metadata_of(loaded.events("plant_hourly")[0])
     assert (event["dagster/partition_row_count"], event["rebuilt_from"]) == (24, "coverage")
+    assert event["slots_with_rows_pct"] == 100
     assert loaded.calls() == calls
 
     # What was lost by one asset alone.
