@@ -132,13 +132,13 @@ def _calls_left(db: sqlite3.Connection, kinds: Mapping[str, int], doubted: Itera
     db.executemany("insert or ignore into kind values (?, ?)", kinds.items())
     db.execute("create temp table due (dataset text, plant_code text, period text)")
     db.executemany("insert into due values (?, ?, ?)", [(d, plant, p.isoformat()) for d, plant, p, _ in doubted])
-    # The window of one call: three days of history; a day, a month or a year of reports, or a life.
+    # The window of one call: three days of history, wherever they begin; a day, month or year of reports, or a life.
     windows = {
-        "range": "cast(julianday(period) / 3 as integer)",
-        "day": "period",
-        "month": "substr(period, 1, 7)",
-        "year": "substr(period, 1, 4)",
-        "life": "''",
+        "range": [f"cast((julianday(period) + {begin}) / 3 as integer)" for begin in range(3)],
+        "day": ["period"],
+        "month": ["substr(period, 1, 7)"],
+        "year": ["substr(period, 1, 4)"],
+        "life": ["''"],
     }
     left = {}
     for name, spec in DATASETS.items():
@@ -146,14 +146,18 @@ def _calls_left(db: sqlite3.Connection, kinds: Mapping[str, int], doubted: Itera
             continue
         endpoint = ENDPOINTS[spec.endpoint]
         seats = endpoint.max_plants if spec.subject == "plant" else endpoint.max_devices
-        query = (
-            "select sum((subjects + ?1 - 1) / ?1) from (select count(distinct subject) as subjects "  # noqa: S608
-            "from live_cell left join kind using (subject) where dataset = ?2 and (state = 'missing' or "
-            "state = 'suspect' and (dataset, plant_code, period) in (select * from due)) "
-            f"group by {windows[spec.window]}, device_type)"
-        )
-        (calls,) = db.execute(query, (seats or 1, name)).fetchone()
-        left[name] = calls or 0
+        calls: dict[int | None, int] = {}
+        for window in windows[spec.window]:
+            query = (
+                "select device_type, sum((subjects + ?1 - 1) / ?1) from ("  # noqa: S608
+                "select device_type, count(distinct subject) as subjects "
+                "from live_cell left join kind using (subject) where dataset = ?2 and (state = 'missing' or "
+                "state = 'suspect' and (dataset, plant_code, period) in (select * from due)) "
+                f"group by {window}, device_type) group by device_type"
+            )
+            for kind, count in db.execute(query, (seats or 1, name)):
+                calls[kind] = min(count, calls.get(kind, count))
+        left[name] = sum(calls.values())
     return left
 
 

@@ -273,6 +273,20 @@ def test_what_goes_on_first_is_named_first_and_all_accounts_count() -> None:
     ]
 
 
+@pytest.mark.parametrize("shift", range(3))
+def test_three_days_in_a_row_are_one_call_for_ten_devices_of_a_type_wherever_they_begin(
+    tmp_path: Path, shift: int
+) -> None:
+    coverage = Coverage(tmp_path / "coverage.sqlite")
+    days = [YESTERDAY - timedelta(days=shift + step) for step in range(3)]
+    inverters, meters = [str(number) for number in range(11)], ["91", "92"]
+    coverage.declare(("device_history", each, "P", day) for each in (*inverters, *meters) for day in days)
+    coverage.declare(("plant_hourly", "P", "P", day) for day in days)
+    kinds = {**dict.fromkeys(inverters, 1), **dict.fromkeys(meters, 17)}
+    left = {each.dataset: each.calls_left for each in summary(coverage.path, kinds)}
+    assert left == {"device_history": 3, "plant_hourly": 3}
+
+
 def test_coverage_is_added_up_like_ops_coverage(tmp_path: Path) -> None:
     coverage = Coverage(tmp_path / "coverage.sqlite")
     states = ["final", "provisional", "missing", "denied", "suspect", "empty"]
