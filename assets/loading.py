@@ -85,6 +85,9 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
             recorder.plan = register_plants(context.instance, pvms, fleet, first_date(pvms, request, fleet))
             if recorder.plan.differs_from(pvms.settings):
                 recorder.message(recorder.plan.kept())
+            many = recorder.plan.too_many(fleet.plants.height, pvms.latest_date)
+            if many:
+                recorder.message(many)
             recorder.inventory(services.lake, listed=listed)
             return recorder.plan.partitioning
 

@@ -56,6 +56,16 @@ class PartitionPlan(BaseModel):
         """Whether the setting names another grain than the one in use."""
         return settings.partition_grain not in ("auto", self.grain)
 
+    def too_many(self, plants: int, today: date) -> str:
+        """A sentence, if an asset by day has more partitions than Dagster bears well; else nothing."""
+        count = partitions_by_day(self.start, plants, today)
+        if self.grain == "month" or count <= MAX_PARTITIONS:
+            return ""
+        return (
+            f"An asset by day has {count:,} partitions from {self.start} on, three years to come included; above "
+            f"{MAX_PARTITIONS:,} Dagster's pages get slow. `pvms grain auto` makes them months."
+        )
+
     def kept(self) -> str:
         """The sentence that says so."""
         return (

@@ -16,6 +16,7 @@ from assets.instance import kept_open
 from assets.partitions import (
     PLANTS,
     PartitionPlan,
+    keep_plan,
     partition_plan,
     partitions_lock,
     partitions_of,
@@ -172,9 +173,10 @@ def _plan(settings: Settings, coverage: Coverage, plants: int, now: datetime, *,
         known = partition_plan(settings)
         # Of these nothing is read but what was asked for; a call for other reports answers for a month or a year.
         asked = [spans[name][0] for name in BY_DAY if name in spans]
-        if dry_run or not asked:
-            return known.model_copy(update={"start": min([known.start, *asked])})
-        return settle_plan(settings, min(asked), plants, latest_local_date(now))
+        plan = known.model_copy(update={"start": min([known.start, *asked])})
+        if plan != known and not dry_run:
+            keep_plan(settings, plan)
+        return plan
     if dry_run or not spans:
         return partition_plan(settings)
     by_day = [span for name, span in spans.items() if PARTITION_PERIODS[name] == "day"]

@@ -15,6 +15,7 @@ from pipelines.lake.errors import LakeError, NoWarehouse
 from pipelines.lake.paths import paths_of
 from pipelines.lake.publish import open_published
 from pipelines.lake.recognition import alike, twins
+from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
 from pipelines.load.asking import account_of_key, plant_of_key
 from pipelines.load.owner_names import unknown_names
@@ -52,11 +53,11 @@ def zones(plants: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
-def devices(listed: pl.DataFrame) -> Iterator[Finding]:
+def devices(found: pl.DataFrame) -> Iterator[Finding]:
     """How many devices there are of types that the interface keeps no history for (column device_type_id)."""
-    if listed.is_empty():
+    if found.is_empty():
         return
-    counts = Counter(listed["device_type_id"].to_list())
+    counts = Counter(found["device_type_id"].to_list())
     without = {kind: count for kind, count in counts.items() if kind not in HISTORY_TYPES}
     served = sum(counts.values()) - sum(without.values())
     yield ok("devices", f"{served} of {sum(counts.values())} have a 5-minute history")
@@ -70,7 +71,9 @@ def devices(listed: pl.DataFrame) -> Iterator[Finding]:
 
 def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
     """Plants that the vendor refuses, and plants that are listed no more since less than retires them."""
-    keys = sorted(read_refused(state_dir(settings.home) / REFUSED_FILE))
+    here = set(listed(lake, "plants")["plant_code"])
+    known = read_refused(state_dir(settings.home) / REFUSED_FILE)
+    keys = sorted(key for key in known if plant_of_key(key) in here)
     for account in dict.fromkeys(map(account_of_key, keys)):
         codes = [plant_of_key(key) for key in keys if account_of_key(key) == account]
         whom = f"account {account}" if account else "every account that lists them"
@@ -82,8 +85,7 @@ def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
         )
     seen = lake.read("account_plants", ["plant_code", "absent_since", "retired_at"])
     gone = seen.filter(pl.col("absent_since").is_not_null() & pl.col("retired_at").is_null())["plant_code"]
-    here = seen.filter(pl.col("absent_since").is_null())["plant_code"]
-    lost = sorted(set(gone) - set(here))
+    lost = sorted(set(gone) - here)
     if lost:
         yield warn(
             "plants",
@@ -96,18 +98,18 @@ def _some(codes: list[str]) -> str:
     return ", ".join(codes[:SHOWN]) + (", ..." if len(codes) > SHOWN else "")
 
 
-def plants_twice(plants: pl.DataFrame, listed: pl.DataFrame) -> Iterator[Finding]:
+def plants_twice(plants: pl.DataFrame, devices: pl.DataFrame) -> Iterator[Finding]:
     """Plants that two accounts see and that are filed as two (raw.plants and raw.devices, latest listings)."""
-    if plants.is_empty() or listed.is_empty():
+    if plants.is_empty() or devices.is_empty():
         return
-    for one, other in alike(plants, without=set(plants["plant_code"]) - set(listed["plant_code"])):
+    for one, other in alike(plants, without=set(plants["plant_code"]) - set(devices["plant_code"])):
         yield warn(
             "plants",
             f"{one} seems to be {other}: both have the same name, place and capacity, but the devices of {one} can't "
             "be listed",
             f"Let its owner allow API access to the account that lists {one}: then they become one by themselves.",
         )
-    for one, other, count in twins(listed):
+    for one, other, count in twins(devices):
         yield warn(
             "plants",
             f"{one} and {other} seem to be one plant: devices of both bear the same serial numbers ({count})",

@@ -1,7 +1,7 @@
 """What is loaded, in a few figures a dataset: added up inside SQLite, so that a long history stays quick to look at."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +23,8 @@ _PLANT_PERIODS: Final = f"""
 select dataset, rank, count(*), min(period), max(period), sum(rows), max(extracted_at), max(iif(rows > 0, period, null))
 from (
     select dataset, period, min(case state {_RANK} end) as rank, sum(rows) as rows, max(extracted_at) as extracted_at
-    from live_cell group by dataset, plant_code, period
+    from live_cell where not (state in ('missing', 'suspect') and plant_code in (select * from gone))
+    group by dataset, plant_code, period
 )
 group by dataset, rank
 """  # noqa: S608  built from constants
@@ -86,14 +87,19 @@ def doubtful(path: Path) -> list[Doubtful]:
     return [Doubtful(d, plant, date.fromisoformat(p), _EPOCH + timedelta(microseconds=at)) for d, plant, p, at in rows]
 
 
-def summary(path: Path, kinds: Mapping[str, int] = NO_KINDS, doubted: Iterable[Doubtful] = ()) -> list[DatasetSummary]:
+def summary(
+    path: Path, kinds: Mapping[str, int] = NO_KINDS, doubted: Iterable[Doubtful] = (), gone: Collection[str] = ()
+) -> list[DatasetSummary]:
     """Every dataset that coverage knows, in the catalog's order.
 
     `kinds`: the type of each device, as no call takes devices of two; `doubted`: what of the suspect may be asked for
-    now. Both go into the number of calls that are left.
+    now. Both go into the number of calls that are left. Of `gone` plants, which are listed no more, nothing is asked,
+    so nothing is missing or in doubt.
     """
     Coverage(path)  # makes what a file of an earlier version lacks
     with closing(sqlite3.connect(path, timeout=60)) as db:
+        db.execute("create temp table gone (plant_code text primary key) without rowid")
+        db.executemany("insert into gone values (?)", [(each,) for each in set(gone)])
         groups = db.execute(_PLANT_PERIODS).fetchall()
         left = _calls_left(db, kinds, doubted)
     found = []
@@ -153,6 +159,7 @@ def _calls_left(db: sqlite3.Connection, kinds: Mapping[str, int], doubted: Itera
                 "select device_type, count(distinct subject) as subjects "
                 "from live_cell left join kind using (subject) where dataset = ?2 and (state = 'missing' or "
                 "state = 'suspect' and (dataset, plant_code, period) in (select * from due)) "
+                "and plant_code not in (select * from gone) "
                 f"group by {window}, device_type) group by device_type"
             )
             for kind, count in db.execute(query, (seats or 1, name)):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from typing import Final
 
 import polars as pl
 
@@ -12,6 +13,9 @@ from pipelines.northbound.ledger import FleetCounts
 from pipelines.planning.cells import Subject
 from schemas.datasets import DATASETS
 from schemas.endpoints import ENDPOINTS
+
+FIRST_CONNECTION: Final = date(1980, 1, 1)
+"""An earlier date of a grid connection, such as 0001-01-01 or 1970-01-01, stands for one that nobody set."""
 
 SUBJECT_FRAME = {
     "id": pl.String(),
@@ -202,6 +206,7 @@ def connected_on(grid_connection_date: str | None) -> date | None:
     if not grid_connection_date:
         return None
     try:
-        return datetime.fromisoformat(grid_connection_date).date()
+        found = datetime.fromisoformat(grid_connection_date).date()
     except ValueError:
         return None
+    return found if found >= FIRST_CONNECTION else None

@@ -16,7 +16,7 @@ from pipelines.lake.sightings import CANONICAL, merge_sightings
 from pipelines.load.asking import Asker, EndpointRefused, Rejected, chunks
 from pipelines.load.landing import note_side_results
 from pipelines.load.plant_zones import keep_known_zones, resolve_zones
-from pipelines.load.request import Listener, LoadReport
+from pipelines.load.request import PERIODIC_DATASETS, Listener, LoadReport
 from pipelines.load.services import Services
 from pipelines.load.taken_back import bare_plants, take_back
 from pipelines.load.unfinished import KeptDevices, Unfinished
@@ -170,15 +170,14 @@ def _file(
 
 
 def disbelieve_of_vanished(services: Services, before: pl.DataFrame, account: str, listed: Collection[str]) -> None:
-    """Of plants that are listed to nobody any more (`before`: account_plants), what answers said since they were.
+    """Of plants that this account lists no more (`before`: account_plants), what answers said since it did.
 
     An answer about several plants leaves out one that the account doesn't see, as if it had no data.
     """
-    living = before.filter(pl.col("absent_since").is_null())
-    mine, others = living.filter(pl.col("account") == account), living.filter(pl.col("account") != account)
-    vanished = mine.filter(~pl.col("plant_code").is_in([*listed, *others["plant_code"]]))
+    mine = before.filter((pl.col("account") == account) & pl.col("absent_since").is_null())
+    vanished = mine.filter(~pl.col("plant_code").is_in(list(listed)))
     for code, seen_at in vanished.select("plant_code", "last_seen_at").iter_rows():
-        services.coverage.disbelieve(code, seen_at)
+        services.coverage.disbelieve(code, seen_at, PERIODIC_DATASETS)
 
 
 def _under_filed_ids(rows: pl.DataFrame, column: str, filed: dict[str, str] | dict[int, int]) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from pipelines.lake.paths import paths_of
 from pipelines.lake.sightings import listed
 from pipelines.lake.store import Lake
 from pipelines.load.ahead import Ahead, ahead_of, due_of
-from pipelines.load.asking import account_of_key
+from pipelines.load.asking import account_of_key, plant_of_key
 from pipelines.load.fleet import View, current_fleet
 from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.refused import read_refused
@@ -216,14 +216,16 @@ def standing_of(
             accounts = _accounts(settings, clock, services, calls)
         except (SettingsError, NorthboundError) as error:
             problem = str(error)
-    refused = read_refused(state / REFUSED_FILE)
-    found = _ahead(settings, clock, services, refused) if accounts else None
-    ahead, due, next_fresh_at = found or ([], [], None)
     lake = services.lake if services else Lake(home)
     plants = lake.read("plants", ["plant_code", "time_zone", "last_seen_at"])
     listed_at = plants["last_seen_at"].max() if plants.height else None
     present = listed(lake, "plants")
-    doubts = doubtful(coverage_file) if has_coverage else []
+    here = set(present["plant_code"])
+    gone = set(plants["plant_code"]) - here
+    refused = [key for key in read_refused(state / REFUSED_FILE) if plant_of_key(key) in here]
+    found = _ahead(settings, clock, services, refused) if accounts else None
+    ahead, due, next_fresh_at = found or ([], [], None)
+    doubts = [each for each in doubtful(coverage_file) if each.plant_code not in gone] if has_coverage else []
     zone_of = dict(plants.select("plant_code", "time_zone").drop_nulls().iter_rows())
     asked_again_at = {
         each: doubted_until(each.dataset, each.period, each.read_at, zone_of.get(each.plant_code, "UTC"))
@@ -231,7 +233,7 @@ def standing_of(
     }
     doubted = [each for each, at in asked_again_at.items() if at <= now]
     kinds = dict(lake.read("devices", ["device_id", "device_type_id"]).cast({"device_id": pl.String}).iter_rows())
-    datasets = summary(coverage_file, kinds, doubted) if has_coverage else []
+    datasets = summary(coverage_file, kinds, doubted, gone) if has_coverage else []
     published = paths_of(home).published
     disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
     lately = [call for call in calls if call.called_at > now - DAY]
@@ -251,7 +253,7 @@ def standing_of(
         plants=present.height,
         devices=listed(lake, "devices").height,
         plants_without_zone=tuple(present.filter(present["time_zone"].is_null())["plant_code"].sort()),
-        plants_gone=tuple(sorted(set(plants["plant_code"]) - set(present["plant_code"]))),
+        plants_gone=tuple(sorted(gone)),
         listed_at=listed_at,  # type: ignore[arg-type]  # max() of any column
         quarantined=lake.read("quarantine", ["dataset"]).height,
         unfolded_parts=lake.pending_parts(),

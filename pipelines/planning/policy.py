@@ -55,9 +55,13 @@ class Group:
             return True
         return device_type_id in self.device_types
 
+    def depth(self, dataset: str) -> date | None:
+        """Return how far back the group wants a dataset, as its file says."""
+        return self.history_since if dataset == "device_history" else self.since
+
     def start(self, dataset: str, connected: date | None) -> date | None:
         """Return the first local date wanted of a plant that was connected on `connected`; None: no gap filling."""
-        depth = self.history_since if dataset == "device_history" else self.since
+        depth = self.depth(dataset)
         if depth is None:
             return None
         if depth == FROM_GRID_CONNECTION:
@@ -104,6 +108,10 @@ class Policy:
     def wanted(self, dataset: str, subject: Subject) -> bool:
         """Whether a dataset is wanted of a plant or a device."""
         return self.group_of(subject.plant_code).wants(dataset, subject.device_type_id)
+
+    def depth(self, dataset: str, subject: Subject) -> date | None:
+        """Return how far back a dataset is wanted, as the file says."""
+        return self.group_of(subject.plant_code).depth(dataset)
 
     def start(self, dataset: str, subject: Subject) -> date | None:
         """Return the first local date wanted of a plant or a device; None: no gap filling."""

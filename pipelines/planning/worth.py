@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from pipelines.planning.calendar import first_of, today
 from pipelines.planning.cells import Cell, Subject, serves, wanted_cells
-from pipelines.planning.policy import Policy
+from pipelines.planning.policy import EARLIEST, FROM_GRID_CONNECTION, Policy
 from pipelines.planning.waves import FRESH_REACH, KnownWaves, Wave, block_of, first_fresh_day, fresh_waves
 from schemas.datasets import DATASETS
 
@@ -110,11 +110,21 @@ def scheduled(
 
 
 def first_wanted(subjects: Mapping[str, Iterable[Subject]], policy: Policy, now: datetime) -> date:
-    """Return the first local date that is wanted of any of these subjects by dataset: fresh data, or the past."""
+    """Return the first local date that is wanted of any of these subjects by dataset: fresh data, or the past.
+
+    A depth that reaches back to the grid connection counts as far as that is known, and not before `EARLIEST`.
+    """
     first = min(first_fresh_day(now, group.freshness_days) for group in policy.groups)
     for dataset, each_of in subjects.items():
-        limits = [_limits(dataset, subject, policy, now, None) for subject in each_of]
-        first = min([first, *(known[0] for known in limits if known)])
+        for subject in each_of:
+            limits = _limits(dataset, subject, policy, now, None)
+            if limits is None:
+                continue
+            since_connection = policy.depth(dataset, subject) == FROM_GRID_CONNECTION
+            if not since_connection:
+                first = min(first, limits[0])
+            elif subject.connected:
+                first = min(first, max(limits[0], EARLIEST))
     return first
 
 

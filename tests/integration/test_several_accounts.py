@@ -13,9 +13,11 @@ from truth.inside import load_into
 
 from pipelines.doctor.data import plants_twice
 from pipelines.load.forget import Forgetting, forget
+from pipelines.load.headline import headline
 from pipelines.load.refused import read_refused
 from pipelines.load.request import LoadReport
 from pipelines.load.services import Services
+from pipelines.load.standing import standing_of
 from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock
 from pipelines.settings import Account, Settings
@@ -188,15 +190,54 @@ def test_what_answers_left_out_of_a_plant_that_had_vanished_is_not_taken_for_emp
         assert load_into(settings, date(2025, 3, 10), date(2025, 3, 11), "plant_hourly", clock=clock).exit_code == 0
         clock.advance(2 * 3600)
         # The list is of before: the answer holds the others alone.
-        report = load_into(settings, *old, "plant_hourly", clock=clock)
+        report = load_into(settings, *old, "plant_hourly", "alarms", clock=clock)
         assert (report.exit_code, report.empty) == (0, 4)
         clock.advance(86_400)
         load_into(settings, date(2025, 3, 12), date(2025, 3, 12), "plant_hourly", clock=clock)
+        found = standing_of(settings, clock)
+        assert found.plants_gone == (code,)
+        assert found.periods["missing"] == 0, "nothing is asked about it, so nobody is told to load it"
         clock.advance(20 * 86_400)
         load_into(settings, date(2025, 3, 12), date(2025, 3, 12), "plant_hourly", clock=clock)
         load_into(settings, *old, "plant_hourly", clock=clock)
+        assert standing_of(settings, clock).periods["missing"] == 0, "alarms of then can't be asked for any more"
     rows = table(settings, "plant_hourly").filter(pl.col("plant_code") == code, pl.col("local_date").is_between(*old))
     assert rows.height == 96
+
+
+def test_what_one_account_left_out_is_asked_of_the_other(demo: World, tmp_path: Path) -> None:
+    code, clock = demo.plants[1].code, ManualClock(NOW)
+    vanishing = f"{code},account=north,from={NOW + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    logins = [login("north"), login("south", [code], id_offset=7_000_000)]
+    old = date(2025, 3, 1), date(2025, 3, 2)
+    with Simulator(demo, clock=clock, faults=Faults(vanish_plant={vanishing}), accounts=logins) as simulator:
+        settings = settings_of(tmp_path, simulator, "north", "south")
+        assert load_into(settings, date(2025, 3, 10), date(2025, 3, 11), "plant_hourly", clock=clock).exit_code == 0
+        clock.advance(2 * 3600)
+        load_into(settings, *old, "plant_hourly", clock=clock)
+        clock.advance(86_400)
+        load_into(settings, *old, "plant_hourly", clock=clock)
+        load_into(settings, *old, "plant_hourly", clock=clock)
+    rows = table(settings, "plant_hourly").filter(pl.col("plant_code") == code, pl.col("local_date").is_between(*old))
+    assert rows.height == 48
+
+
+def test_a_plant_that_was_refused_and_then_vanished_closes_no_other(demo: World, tmp_path: Path) -> None:
+    refused, clock = [plant.code for plant in demo.plants[1:]], ManualClock(NOW)
+    gone_at = NOW + timedelta(hours=1)
+    faults = Faults(
+        unauthorized_plant=set(refused), vanish_plant={f"{code},from={gone_at:%Y-%m-%dT%H:%M:%SZ}" for code in refused}
+    )
+    with Simulator(demo, clock=clock, faults=faults, accounts=[login("one")]) as simulator:
+        settings = settings_of(tmp_path, simulator, "one")
+        load(settings, clock, "plant_daily")
+        found = standing_of(settings, clock)
+        assert (found.plants, found.open_plants, len(found.refused_plants)) == (6, 1, 5)
+        clock.advance(86_400)
+        load(settings, clock, "plant_daily", force=True)
+        found = standing_of(settings, clock)
+    assert (found.plants, found.open_plants, found.refused_plants) == (1, 1, ())
+    assert "Every plant is refused" not in headline(found)
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -10,12 +10,13 @@ from pipelines.planning.again import due_on_schedule
 from pipelines.planning.calendar import local_day, today
 from pipelines.planning.cells import Cell, Subject, final_margin
 from pipelines.planning.packing import pack_history
-from pipelines.planning.policy import FROM_GRID_CONNECTION, Group, PlantRule, Policy
+from pipelines.planning.policy import EARLIEST, FROM_GRID_CONNECTION, Group, PlantRule, Policy
 from pipelines.planning.reports import pack_reports
-from pipelines.planning.waves import calls_a_day, due_cells, fresh_waves, next_due, reserve
+from pipelines.planning.waves import block_of, calls_a_day, due_cells, fresh_waves, next_due, reserve
 from pipelines.planning.worth import (
     Step,
     covered_by_realtime,
+    first_wanted,
     followed,
     past_cells,
     pieces,
@@ -196,6 +197,24 @@ def test_the_pieces_hold_every_wanted_day_of_the_past_once_and_nothing_else(conn
             day += timedelta(days=1)
     assert set(asked) == wanted
     assert len(asked) == len(wanted)
+
+
+def test_the_first_wanted_date_is_one_that_is_known_and_no_placeholder():
+    now = datetime(2026, 6, 10, 9, tzinfo=UTC)
+    known, unknown = Subject("A", "A", None, "UTC", date(2019, 5, 1)), Subject("B", "B", None, "UTC")
+    ancient = Subject("C", "C", None, "UTC", date(2009, 5, 1))
+
+    def first(*plants: Subject, **group) -> date:
+        return first_wanted({"plant_hourly": plants}, Policy(Group("default", **group)), now)
+
+    week = date(2026, 6, 2)
+    assert first(known, unknown) == first(unknown, since=FROM_GRID_CONNECTION) == week
+    assert first(known, unknown, since=FROM_GRID_CONNECTION) == date(2019, 5, 1)
+    assert first(known, ancient, since=FROM_GRID_CONNECTION) == EARLIEST
+    assert first(known, unknown, since=date(2018, 1, 1)) == date(2018, 1, 1)
+    assert first(known, since=date(2018, 1, 1)) == date(2019, 5, 1)
+    assert first(known, since=date(2018, 1, 1), datasets=("device_history",)) == week
+    assert first(freshness_days=3) == block_of(week, 3)[0]
 
 
 def test_fresh_data_respect_the_group():
