@@ -184,7 +184,7 @@ def show(standing: "Standing") -> None:
             f"Suspect (answered with nothing at all): {doubted} may be asked again now{later}.", highlight=False
         )
     if standing.next_fresh_at:
-        stdout.print(f"The next local day is over and settled about {moment(standing.next_fresh_at)}.", highlight=False)
+        stdout.print(f"The next days come due about {moment(standing.next_fresh_at)}.", highlight=False)
     if standing.unfolded_parts and not standing.loading:
         say(f"{standing.unfolded_parts} landing parts of an interrupted load wait; the next load folds them.")
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from pipelines.load.fleet import Fleet
 from pipelines.load.looks import EVER, NEVER, FreshLook
 from pipelines.load.services import Services
+from pipelines.load.wanting import due_again
 from pipelines.planning.calendar import Period, first_of
 from pipelines.planning.cells import Subject, period_of
 from pipelines.planning.policy import Policy
@@ -88,9 +89,10 @@ def due_of(
         known = services.coverage.not_final(dataset, min(periods), max(periods))
         kinds: dict[int | None, Counter[str]] = {}
         for cell in cells:
-            entry = known.get((cell.subject, cell.period))
-            if entry is None or entry.state in ("provisional", "empty"):
-                kinds.setdefault(subjects[cell.subject].device_type_id, Counter())[cell.subject] += 1
+            entry, subject = known.get((cell.subject, cell.period)), subjects[cell.subject]
+            # A call leaves out again what was read a short while ago, though it has come due since.
+            if entry is None or (entry.state in ("provisional", "empty") and due_again(cell, entry, subject.zone, now)):
+                kinds.setdefault(subject.device_type_id, Counter())[cell.subject] += 1
         if kinds:
             calls = sum(_calls(dataset, own.total(), len(own)) for own in kinds.values())
             found.append(Ahead(dataset, sum(own.total() for own in kinds.values()), calls))

@@ -18,11 +18,13 @@ from pipelines.load.oldest_search import OldestSearch
 from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
 from pipelines.load.run import run_load
 from pipelines.load.services import Services, state_dir
+from pipelines.load.standing import standing_of
 from pipelines.load.work import run_work
 from pipelines.northbound.clock import ManualClock
 from pipelines.owner_files import read_policy
 from pipelines.planning.calendar import today
 from pipelines.planning.cells import Subject
+from pipelines.planning.worth import FRESH_ORDER
 from pipelines.settings import Account, Settings
 from pipelines.simulator.clock import SimClock
 from pipelines.simulator.faults import Faults
@@ -305,3 +307,20 @@ def test_a_minutes_quota_is_waited_for_without_being_told(tmp_path: Path, world:
     assert report.exit_code == 0, report.as_dict()
     assert refused == []
     assert timedelta(minutes=3) < site.clock.now() - NOW < timedelta(hours=1)
+
+
+def test_status_says_that_something_is_due_when_the_worker_asks_and_only_then(site: Site) -> None:
+    site.work()
+    told, asked = [], []
+    for _ in range(24):
+        site.clock.advance(2 * 3600)
+        found = standing_of(site.settings, site.clock)
+        told.append(
+            {each.dataset for each in (*found.due, *found.ahead)}
+            | {each.dataset for each in found.datasets if each.states["missing"]}
+        )
+        report = site.work()
+        asked.append(report.cells.keys() & set(FRESH_ORDER))
+        assert not standing_of(site.settings, site.clock).due
+    assert [bool(names) for names in told] == [bool(names) for names in asked]
+    assert any(asked) and not all(asked)
