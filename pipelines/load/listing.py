@@ -163,20 +163,21 @@ def _file(
     merge_sightings(
         lake, "account_devices", account, host, {**_unanswered(account, known, found, devices), **found.devices}, at
     )
-    disbelieve_of_vanished(services, known.account_plants, account, set(found.plants.values()))
+    disbelieve_while_absent(services, known.account_plants, account, set(found.plants.values()))
     # Last: it marks the listing as complete.
     merge_sightings(lake, "account_plants", account, host, found.plants, at)
     take_back(services, services.clock.now())
 
 
-def disbelieve_of_vanished(services: Services, before: pl.DataFrame, account: str, listed: Collection[str]) -> None:
-    """Of plants that this account lists no more (`before`: account_plants), what answers said since it did.
+def disbelieve_while_absent(services: Services, before: pl.DataFrame, account: str, listed: Collection[str]) -> None:
+    """Of plants that this account lists no more, or again (`before`: account_plants), what answers said meanwhile.
 
-    An answer about several plants leaves out one that the account doesn't see, as if it had no data.
+    An answer about several plants leaves out one that the account doesn't see, as if it had no data. Again: a load that
+    went on beside the listing may have asked by an earlier one.
     """
-    mine = before.filter((pl.col("account") == account) & pl.col("absent_since").is_null())
-    vanished = mine.filter(~pl.col("plant_code").is_in(list(listed)))
-    for code, seen_at in vanished.select("plant_code", "last_seen_at").iter_rows():
+    mine = before.filter(pl.col("account") == account)
+    turned = mine.filter(pl.col("absent_since").is_null() != pl.col("plant_code").is_in(list(listed)))
+    for code, seen_at in turned.select("plant_code", "last_seen_at").iter_rows():
         services.coverage.disbelieve(code, seen_at, PERIODIC_DATASETS)
 
 

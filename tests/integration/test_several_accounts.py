@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from truth.inside import load_into
 
 from pipelines.doctor.data import plants_twice
+from pipelines.lake.coverage import Entry
 from pipelines.load.forget import Forgetting, forget
 from pipelines.load.headline import headline
 from pipelines.load.refused import read_refused
@@ -197,9 +198,19 @@ def test_what_answers_left_out_of_a_plant_that_had_vanished_is_not_taken_for_emp
         found = standing_of(settings, clock)
         assert found.plants_gone == (code,)
         assert found.periods["missing"] == 0, "nothing is asked about it, so nobody is told to load it"
+        with Services.open(settings, clock) as services:
+            # As a load records that had begun before the listing.
+            late = Entry("plant_hourly", code, code, date(2025, 3, 5), "empty", 0, clock.now(), None)
+            services.coverage.record([late])
         clock.advance(20 * 86_400)
         load_into(settings, date(2025, 3, 12), date(2025, 3, 12), "plant_hourly", clock=clock)
+        with Services.open(settings, clock) as services:
+            assert (
+                services.coverage.entries_of([("plant_hourly", code, late.period)])[code, late.period].state
+                == "missing"
+            )
         load_into(settings, *old, "plant_hourly", clock=clock)
+        load_into(settings, late.period, late.period, "plant_hourly", clock=clock)
         assert standing_of(settings, clock).periods["missing"] == 0, "alarms of then can't be asked for any more"
     rows = table(settings, "plant_hourly").filter(pl.col("plant_code") == code, pl.col("local_date").is_between(*old))
     assert rows.height == 96
