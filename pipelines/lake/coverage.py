@@ -355,13 +355,13 @@ class Coverage:
     def disbelieve(self, plant_code: str, since: datetime, datasets: Collection[str]) -> int:
         """Take back that a plant's periods were empty, as answers since an instant said; how many those are.
 
-        They are missing again, and come back by themselves, as what a load was given the dates of. `datasets`: those
+        What has a reason was settled without an answer, by the plant's report. They are missing again, and come back by themselves, as what a load was given the dates of. `datasets`: those
         of which a past period can be asked for.
         """
         with self._transaction() as connection:
             return connection.execute(
                 "update cell set state = 'missing', reason = ?, extracted_at = null "
-                "where plant_code = ? and state = 'empty' and rows = 0 and extracted_at > ? "
+                "where plant_code = ? and state = 'empty' and rows = 0 and reason is null and extracted_at > ? "
                 "and dataset in (select value from json_each(?))",
                 (ASKED, plant_code, _micros(since), orjson.dumps(sorted(datasets)).decode()),
             ).rowcount

@@ -93,6 +93,27 @@ def test_declaring_wanted_cells_never_forgets_what_is_known(coverage):
     assert state_of(coverage, "2") == "provisional"
 
 
+def test_only_what_an_answer_since_then_called_empty_is_taken_back(coverage):
+    later = AT + timedelta(hours=1)
+    coverage.record(
+        [
+            entry("new", "empty", rows=0, at=later),
+            entry("old", "empty", rows=0),
+            entry("rows", "final", at=later),
+            entry("told", "empty", rows=0, at=later, reason="the plant's report holds no data"),
+            entry("other", "empty", rows=0, at=later, plant="NE=2"),
+            entry("alarms", "empty", rows=0, at=later, dataset="alarms"),
+        ]
+    )
+    assert coverage.disbelieve("NE=1", AT, ["device_history"]) == 1
+    states = {subject: one.state for (subject, _), one in coverage.states("device_history", None, DAY, DAY).items()}
+    assert states == {"new": "missing", "old": "empty", "rows": "final", "told": "empty", "other": "empty"}
+    assert coverage.states("alarms", None, DAY, DAY)["alarms", DAY].state == "empty"
+    assert coverage.disbelieve("NE=1", AT, ["device_history"]) == 0
+    coverage.record([entry("new", "final", at=later + timedelta(hours=1))])
+    assert state_of(coverage, "new") == "final"
+
+
 def test_a_state_that_does_not_exist_is_refused_and_nothing_of_its_batch_is_kept(coverage):
     with pytest.raises(ValueError, match="no state"):
         coverage.record([entry("1"), entry("2", "done")])
