@@ -355,8 +355,8 @@ class Coverage:
     def disbelieve(self, plant_code: str, since: datetime, datasets: Collection[str]) -> int:
         """Take back that a plant's periods were empty, as answers since an instant said; how many those are.
 
-        What has a reason was settled without an answer, by the plant's report. They are missing again, and come back by themselves, as what a load was given the dates of. `datasets`: those
-        of which a past period can be asked for.
+        What has a reason was settled without an answer, by the plant's report. The others are missing again, and come
+        back by themselves, as what a load was given the dates of. `datasets`: those whose past can be asked for.
         """
         with self._transaction() as connection:
             return connection.execute(
