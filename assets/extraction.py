@@ -12,6 +12,7 @@ from pydantic import Field
 from assets.backfills import backfill_of, unrecorded
 from assets.loading import FORCE_TAG, Part, load_and_record
 from assets.partitions import PartitionPlan, partitions_of, read_key
+from assets.pools import NORTHBOUND
 from assets.recording import asset_key
 from assets.resources import RESOURCE, Pvms
 from pipelines.load.request import LoadReport, LoadRequest
@@ -25,9 +26,6 @@ KINDS: Final = {"deltalake", "parquet"}
 GROUP: Final = "extraction"
 ZONES_APART: Final = timedelta(days=2)
 """Where it is latest on earth the calendar shows up to two days more than where it is earliest."""
-
-POOL: Final = "northbound"
-"""One account has one quota: runs that call the vendor share a pool."""
 
 
 def periodic_asset(dataset: str, plan: PartitionPlan) -> dg.AssetsDefinition:
@@ -69,7 +67,7 @@ def partitioned_asset(dataset: str, plan: PartitionPlan, description: str) -> dg
             group_name=GROUP,
             output_required=False,
             required_resource_keys={RESOURCE},
-            pool=POOL,
+            pool=NORTHBOUND,
             metadata={"dataset": dataset, "endpoint": DATASETS[dataset].endpoint},
         )(extract)
 

@@ -14,6 +14,7 @@ from dagster._core.instance import InstanceRef
 from filelock import FileLock
 
 from assets.home import dagster_home, use_dagster_home
+from assets.pools import make_known
 from pipelines.lake.paths import paths_of
 from pipelines.settings import Settings, SettingsError
 
@@ -35,7 +36,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     locks = paths_of(settings.home).locks
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / "dagster-instance.lock"):
-        return _open(folder)
+        instance = _open(folder)
+        make_known(instance)
+        return instance
 
 
 def _open(folder: Path) -> dg.DagsterInstance:

@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.extraction import GROUP, KINDS, OWNERS, POOL, fail_if_failed
+from assets.extraction import GROUP, KINDS, OWNERS, fail_if_failed
 from assets.loading import load_and_record
+from assets.pools import NORTHBOUND
 from assets.recording import INVENTORY, asset_key
 from assets.resources import RESOURCE, Pvms
 from pipelines.load.request import LoadRequest
@@ -31,7 +32,7 @@ def build() -> list[dg.AssetsDefinition]:
             for name in INVENTORY
         ],
         required_resource_keys={RESOURCE},
-        pool=POOL,
+        pool=NORTHBOUND,
         # One of them alone can't be listed, but it can be selected.
         can_subset=True,
     )

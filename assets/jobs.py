@@ -9,8 +9,9 @@ from typing import Final
 import dagster as dg
 from pydantic import Field
 
-from assets.extraction import POOL, fail_if_failed
+from assets.extraction import fail_if_failed
 from assets.loading import load_and_record
+from assets.pools import NORTHBOUND
 from assets.resources import RESOURCE, Pvms, as_resource
 from pipelines.load.request import LoadReport, LoadRequest, WorkRequest
 from pipelines.northbound.clock import SystemClock
@@ -58,7 +59,7 @@ OP: Final = "load_dates"
 @dg.op(
     name=OP,
     required_resource_keys={RESOURCE},
-    pool=POOL,
+    pool=NORTHBOUND,
     description="Loads dates within quota, records each completed partition, publishes the warehouse.",
 )
 def load_op(context: dg.OpExecutionContext, config: LoadConfig) -> LoadReport:

@@ -11,6 +11,7 @@ from assets.extraction import fail_if_failed
 from assets.instance import kept_open
 from assets.loading import look_at
 from assets.partitions import partition_plan
+from assets.pools import REALTIME
 from assets.reconcile import reconcile
 from assets.recording import Context, RecordingListener
 from assets.resources import RESOURCE, Pvms, as_resource
@@ -24,9 +25,6 @@ from pipelines.load.polling import Polled, run_polling
 JOB: Final = "realtime"
 OP: Final = "poll_realtime"
 
-POOL: Final = "realtime"
-"""Its own: a loop of an hour must not hold up the loads, with which it shares session and quotas call by call."""
-
 
 class PollConfig(dg.Config):
     """How long the loop runs."""
@@ -37,7 +35,7 @@ class PollConfig(dg.Config):
 @dg.op(
     name=OP,
     required_resource_keys={RESOURCE},
-    pool=POOL,
+    pool=REALTIME,
     description="Polls plants and devices every 5 minutes and alarms every 30, then publishes and looks at it.",
 )
 def poll_op(context: dg.OpExecutionContext, config: PollConfig) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.extraction import GROUP, KINDS, OWNERS, POOL, fail_if_failed
+from assets.extraction import GROUP, KINDS, OWNERS, fail_if_failed
 from assets.loading import load_and_record
+from assets.pools import NORTHBOUND
 from assets.recording import asset_key
 from assets.resources import RESOURCE, Pvms
 from pipelines.load.request import REALTIME_DATASETS, LoadRequest
@@ -27,7 +28,7 @@ def _realtime_asset(dataset: str) -> dg.AssetsDefinition:
         group_name=GROUP,
         output_required=False,
         required_resource_keys={RESOURCE},
-        pool=POOL,
+        pool=NORTHBOUND,
         metadata={"dataset": dataset, "endpoint": DATASETS[dataset].endpoint},
     )
     def poll(context: dg.AssetExecutionContext) -> Iterator[Any]:

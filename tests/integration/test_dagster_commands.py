@@ -20,15 +20,20 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from typer.testing import CliRunner
 
 from assets.instance import open_instance
+from assets.jobs import load_job
 from assets.partitions import keep_plan, partition_plan
+from assets.pools import NORTHBOUND, REALTIME
+from assets.resources import Pvms
 from assets.unfinished import unfinished
 from assets.webserver import free_port
 from pipelines.cli.app import app
 from pipelines.lake.publish import open_published
-from pipelines.settings import load_settings
+from pipelines.settings import Settings, load_settings
 from pipelines.simulator.server import Simulator
 from pipelines.simulator.world import World, build_world
 
@@ -399,3 +404,23 @@ def ask(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
             return json.load(answer)["data"]
     except urllib.error.HTTPError as refused:
         raise AssertionError(refused.read().decode()) from refused
+
+
+def test_the_first_runs_of_a_pool_go_one_after_the_other(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "data", env_file=None, accounts=())
+    job = load_job(Pvms(settings))
+    with open_instance(settings) as instance:
+        origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("any"), "any"), job.name)
+        queued = [
+            instance.create_run_for_job(job, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin)
+            for _ in range(3)
+        ]
+        assert all(run.run_op_concurrency for run in queued)
+        # What Dagster's daemon asks itself, in the first look at a pool that no run was ever in.
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        let_go = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)
+        assert [run.run_id for run in let_go] == [queued[0].run_id]
+        instance.event_log_storage.set_concurrency_slots(NORTHBOUND, 2)
+    with open_instance(settings) as instance:
+        limits = {each.name: each.limit for each in instance.event_log_storage.get_pool_limits()}
+    assert limits == {NORTHBOUND: 2, REALTIME: 1}, "a limit that somebody has set stays"
