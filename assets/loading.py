@@ -82,11 +82,12 @@ def load_and_record(context: Context, pvms: Pvms, request: LoadRequest | WorkReq
             nonlocal listed
             mark.reads = True
             listed = fleet.listed_at != listed_before
+            before = recorder.plan
             recorder.plan = register_plants(context.instance, pvms, fleet, first_date(pvms, request, fleet))
             if recorder.plan.differs_from(pvms.settings):
                 recorder.message(recorder.plan.kept())
             many = recorder.plan.too_many(fleet.plants.height, pvms.latest_date)
-            if many:
+            if many and recorder.plan != before:
                 recorder.message(many)
             recorder.inventory(services.lake, listed=listed)
             return recorder.plan.partitioning

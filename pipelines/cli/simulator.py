@@ -136,7 +136,8 @@ def check_names(what: str, named: Collection[str], there: Sequence[str]) -> None
     Raises:
         ValueError: a plant or an account is named that isn't there.
     """
+    from pipelines.load.words import few
+
     strange = sorted(set(named) - set(there))
     if strange:
-        some = ", ".join(there[:6]) + (", ..." if len(there) > 6 else "")
-        raise ValueError(f"there is no {what} {', '.join(strange)}; there is {some}")
+        raise ValueError(f"there is no {what} {few(strange)}; there is {few(there)}")

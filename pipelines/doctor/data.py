@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import duckdb
 import polars as pl
@@ -21,16 +20,13 @@ from pipelines.load.asking import account_of_key, plant_of_key
 from pipelines.load.owner_names import unknown_names
 from pipelines.load.refused import read_refused
 from pipelines.load.services import REFUSED_FILE, state_dir
-from pipelines.load.words import counted
+from pipelines.load.words import counted, few
 from pipelines.northbound.client import LEDGER_FILE, Client
 from pipelines.northbound.errors import NO_PLANT_ADVICE, PlantNotAuthorized
 from pipelines.owner_files import OWNER_FILES, read_policy, read_quotas
 from pipelines.settings import Settings, SettingsError
 from schemas.device_types import DEVICE_TYPES, HISTORY_TYPES
 from schemas.endpoints import READ_ENDPOINTS
-
-SHOWN: Final = 5
-"""Plants that a line names."""
 
 
 def zones(plants: pl.DataFrame) -> Iterator[Finding]:
@@ -48,16 +44,16 @@ def zones(plants: pl.DataFrame) -> Iterator[Finding]:
     if unknown:
         yield warn(
             "zones",
-            f"{len(unknown)} plants without a known time zone, of which nothing is loaded: {_some(unknown)}",
+            f"{len(unknown)} plants without a known time zone, of which nothing is loaded: {few(unknown)}",
             "Give each a row in PVMS_PLANTS_FILE (plant_code,time_zone), or set PVMS_DEFAULT_TIME_ZONE.",
         )
 
 
-def devices(found: pl.DataFrame) -> Iterator[Finding]:
+def devices(rows: pl.DataFrame) -> Iterator[Finding]:
     """How many devices there are of types that the interface keeps no history for (column device_type_id)."""
-    if found.is_empty():
+    if rows.is_empty():
         return
-    counts = Counter(found["device_type_id"].to_list())
+    counts = Counter(rows["device_type_id"].to_list())
     without = {kind: count for kind, count in counts.items() if kind not in HISTORY_TYPES}
     served = sum(counts.values()) - sum(without.values())
     yield ok("devices", f"{served} of {sum(counts.values())} have a 5-minute history")
@@ -70,7 +66,7 @@ def devices(found: pl.DataFrame) -> Iterator[Finding]:
 
 
 def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
-    """Plants that the vendor refuses, and plants that are listed no more since less than retires them."""
+    """Plants that the vendor refuses, and plants that are listed no more but not retired yet (raw.account_plants)."""
     here = set(listed(lake, "plants")["plant_code"])
     known = read_refused(state_dir(settings.home) / REFUSED_FILE)
     keys = sorted(key for key in known if plant_of_key(key) in here)
@@ -79,7 +75,7 @@ def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
         whom = f"account {account}" if account else "every account that lists them"
         yield warn(
             "plants",
-            f"the vendor refuses {counted(len(codes), 'plant')} to {whom}: {_some(codes)}",
+            f"the vendor refuses {counted(len(codes), 'plant')} to {whom}: {few(codes)}",
             f"{PlantNotAuthorized.default_advice} They are asked for again by themselves, at first after a day; "
             f"pvms load --from yesterday --to yesterday --force --plant {codes[0]} asks at once.",
         )
@@ -89,13 +85,9 @@ def out_of_reach(settings: Settings, lake: Lake) -> Iterator[Finding]:
     if lost:
         yield warn(
             "plants",
-            f"the vendor lists {counted(len(lost), 'plant')} no more, and they aren't asked about: {_some(lost)}",
+            f"the vendor lists {counted(len(lost), 'plant')} no more, and they aren't asked about: {few(lost)}",
             f"What is there of them stays. If they should be listed: {NO_PLANT_ADVICE}",
         )
-
-
-def _some(codes: list[str]) -> str:
-    return ", ".join(codes[:SHOWN]) + (", ..." if len(codes) > SHOWN else "")
 
 
 def plants_twice(plants: pl.DataFrame, devices: pl.DataFrame) -> Iterator[Finding]:

@@ -155,7 +155,7 @@ def _calls_left(db: sqlite3.Connection, kinds: Mapping[str, int], doubted: Itera
         calls: dict[int | None, int] = {}
         for window in windows[spec.window]:
             query = (
-                "select device_type, sum((subjects + ?1 - 1) / ?1) from ("  # noqa: S608
+                "select device_type, sum((subjects + ?1 - 1) / ?1) from ("  # noqa: S608  built from constants
                 "select device_type, count(distinct subject) as subjects "
                 "from live_cell left join kind using (subject) where dataset = ?2 and (state = 'missing' or "
                 "state = 'suspect' and (dataset, plant_code, period) in (select * from due)) "

@@ -13,6 +13,7 @@ from pipelines.load.fleet import Fleet
 from pipelines.load.request import PERIODIC_DATASETS, CompletedPartition, latest_local_date
 from pipelines.planning.calendar import Period, first_of, local_day, next_period, today
 from pipelines.planning.cells import Cell, Subject, wanted_cells
+from pipelines.planning.worth import SLOT
 
 PARTITION_PERIODS: dict[str, Period | None] = {
     "device_history": "day",
@@ -27,7 +28,7 @@ PARTITION_PERIODS: dict[str, Period | None] = {
 }
 """How each asset is partitioned beside its plants (None: by plants alone)."""
 
-INTERVALS: Final = {"device_history": timedelta(minutes=5), "plant_hourly": timedelta(hours=1)}
+INTERVALS: Final = {"device_history": SLOT, "plant_hourly": timedelta(hours=1)}
 """Datasets with rows at fixed intervals of a local day."""
 
 Grain = Literal["day", "month"]

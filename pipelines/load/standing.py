@@ -149,6 +149,7 @@ class Standing:
     """What has come due of the last days and wasn't read since; what is missing, doubted or refused is not in it."""
     denied: tuple[Denied, ...]
     refused_plants: tuple[str, ...]
+    """Of the plants that are listed: codes of those that are refused to everybody, and `account: code`."""
     plants: int
     devices: int
     plants_without_zone: tuple[str, ...]

@@ -1,5 +1,6 @@
 """Numbers, instants and sizes as people read them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -16,3 +17,8 @@ def moment(instant: datetime | None) -> str:
 def gigabytes(size: int) -> str:
     """Bytes as GB (10^9), to a tenth."""
     return f"{size / 1e9:,.1f} GB"
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, and that there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

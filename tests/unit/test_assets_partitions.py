@@ -14,6 +14,7 @@ from assets.partitions import (
     PartitionPlan,
     partition_key,
     partition_plan,
+    partitions_by_day,
     partitions_of,
     plan_file,
     read_key,
@@ -125,6 +126,15 @@ def test_history_start_is_a_start(tmp_path: Path) -> None:
     assert partition_plan(wanted).start == date(2023, 5, 5)
     assert not plan_file(wanted).exists()
     assert settle_plan(wanted, START, 1, TODAY).start == date(2023, 5, 5)
+
+
+def test_more_partitions_than_dagster_bears_are_said_with_what_makes_them_fewer() -> None:
+    plan = PartitionPlan(start=date(2015, 1, 1), grain="day")
+    said = plan.too_many(70, TODAY)
+    assert f"{partitions_by_day(plan.start, 70, TODAY):,} partitions from 2015-01-01 on" in said
+    assert "`pvms grain auto`" in said
+    assert plan.too_many(2, TODAY) == ""
+    assert plan.model_copy(update={"grain": "month"}).too_many(70, TODAY) == ""
 
 
 # --- What a selection asks for ---

@@ -13,8 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.lake.coverage import Coverage, Entry
-from pipelines.lake.coverage_summary import DatasetSummary, denied, summary
+from pipelines.lake.coverage_summary import DatasetSummary
 from pipelines.load.ahead import Ahead, ahead_of
 from pipelines.load.asking import LoadStopped
 from pipelines.load.fleet import current_fleet
@@ -271,46 +270,6 @@ def test_what_goes_on_first_is_named_first_and_all_accounts_count() -> None:
     assert waits(standing(datasets=both, accounts=(closed, account(endpoint("getDevHistoryKpi"), account="x")))) == [
         waits(standing(datasets=both, accounts=(closed,)))[0]
     ]
-
-
-@pytest.mark.parametrize("shift", range(3))
-def test_three_days_in_a_row_are_one_call_for_ten_devices_of_a_type_wherever_they_begin(
-    tmp_path: Path, shift: int
-) -> None:
-    coverage = Coverage(tmp_path / "coverage.sqlite")
-    days = [YESTERDAY - timedelta(days=shift + step) for step in range(3)]
-    inverters, meters = [str(number) for number in range(11)], ["91", "92"]
-    coverage.declare(("device_history", each, "P", day) for each in (*inverters, *meters) for day in days)
-    coverage.declare(("plant_hourly", "P", "P", day) for day in days)
-    kinds = {**dict.fromkeys(inverters, 1), **dict.fromkeys(meters, 17)}
-    left = {each.dataset: each.calls_left for each in summary(coverage.path, kinds)}
-    assert left == {"device_history": 3, "plant_hourly": 3}
-
-
-def test_coverage_is_added_up_like_ops_coverage(tmp_path: Path) -> None:
-    coverage = Coverage(tmp_path / "coverage.sqlite")
-    states = ["final", "provisional", "missing", "denied", "suspect", "empty"]
-    entries = [
-        Entry(name, f"{plant}{device}", plant, YESTERDAY - timedelta(days=day), state, device, NOW, f"{state}.")
-        for name in ("device_history", "device_daily")
-        for plant in ("A", "B")
-        for device in range(4)
-        for day, state in enumerate(states[device:] + states[:device])
-    ]
-    coverage.declare((e.dataset, e.subject, e.plant_code, e.period) for e in entries)
-    coverage.record(each for each in entries if each.state != "missing")  # type: ignore[arg-type]
-    rolled = coverage.rollup()
-    for each in summary(coverage.path):
-        mine = rolled.filter(rolled["dataset"] == each.dataset)
-        assert dict(zip(*mine["state"].value_counts().get_columns(), strict=True)) == {
-            state: count for state, count in each.states.items() if count
-        }
-        assert each.rows == mine["rows"].sum()
-        assert (each.first, each.last) == (mine["period"].min(), mine["period"].max())
-    assert {(each.dataset, each.periods) for each in denied(coverage.path)} == {
-        ("device_history", 8),
-        ("device_daily", 8),
-    }
 
 
 # --- Against a server ---
